@@ -1,0 +1,1 @@
+//! FACADE: open a model, talk to it, get tokens; the public Rust API.

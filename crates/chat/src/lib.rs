@@ -1,0 +1,1 @@
+//! CHAT: messages and Jinja templates.

@@ -1,0 +1,1 @@
+//! BACKEND: the CPU device, its kernels for each instruction set and its thread pool.

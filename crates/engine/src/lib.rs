@@ -1,0 +1,1 @@
+//! SEQUENCES: batches, the paged KV cache, sessions; the one loop that owns a model.

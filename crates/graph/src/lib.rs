@@ -1,0 +1,1 @@
+//! GRAPH: operations with reference kernels, the symbolic graph, its passes, the plan.

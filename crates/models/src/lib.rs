@@ -1,0 +1,1 @@
+//! MODEL: architectures as data, blocks and the decoder that records the graph.

@@ -1,0 +1,1 @@
+//! TENSORS: one file per block format: layout, decode, encode, scalar dot product.

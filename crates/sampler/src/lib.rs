@@ -1,0 +1,1 @@
+//! TOKENS: from logits to the next token: the sampler chain.

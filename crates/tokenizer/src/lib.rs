@@ -1,0 +1,1 @@
+//! TOKENS: text to token ids and back.
