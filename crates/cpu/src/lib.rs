@@ -1,1 +1,3 @@
 //! BACKEND: the CPU device, its kernels for each instruction set and its thread pool.
+
+pub mod pool;
