@@ -1,0 +1,32 @@
+//! F16: IEEE 754 half-precision floats.
+//!
+//! Multiplied with 32-bit floats: the activations lose nothing.
+
+use crate::block_format::{BlockFormat, Encode};
+use crate::formats::f32::F32;
+use crate::little_endian::{LeF16, LeF32};
+use ascua_gguf::TensorType;
+
+/// The F16 format.
+#[derive(Clone, Copy, Debug)]
+pub struct F16;
+
+impl BlockFormat for F16 {
+    const TYPE: TensorType = TensorType::F16;
+    type Block = [LeF16; 1];
+    type Values = [f32; 1];
+    type Partner = F32;
+    type Activations = [[LeF32; 1]; 1];
+
+    const ENCODE: Option<Encode<Self>> = Some(|values, _| [LeF16::from_f32(values[0])]);
+
+    #[inline(always)]
+    fn decode_block(&[element]: &Self::Block, out: &mut Self::Values) {
+        *out = [element.to_f32()];
+    }
+
+    #[inline(always)]
+    fn dot_block(&[element]: &Self::Block, &[[activation]]: &Self::Activations) -> f32 {
+        element.to_f32() * activation.get()
+    }
+}

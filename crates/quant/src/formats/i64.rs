@@ -1,0 +1,30 @@
+//! I64: 64-bit integers; decoding rounds those beyond 2^24.
+//!
+//! Multiplied with 32-bit floats: the activations lose nothing.
+
+use crate::block_format::BlockFormat;
+use crate::formats::f32::F32;
+use crate::little_endian::{LeF32, LeI64};
+use ascua_gguf::TensorType;
+
+/// The I64 format.
+#[derive(Clone, Copy, Debug)]
+pub struct I64;
+
+impl BlockFormat for I64 {
+    const TYPE: TensorType = TensorType::I64;
+    type Block = [LeI64; 1];
+    type Values = [f32; 1];
+    type Partner = F32;
+    type Activations = [[LeF32; 1]; 1];
+
+    #[inline(always)]
+    fn decode_block(&[element]: &Self::Block, out: &mut Self::Values) {
+        *out = [element.get() as f32];
+    }
+
+    #[inline(always)]
+    fn dot_block(&[element]: &Self::Block, &[[activation]]: &Self::Activations) -> f32 {
+        element.get() as f32 * activation.get()
+    }
+}

@@ -1,0 +1,72 @@
+//! IQ4_XS: a super-block of 256 codes of 16 unevenly spaced values; every 32 have a signed 6-bit scale.
+//!
+//! `x = d * (scale - 32) * value[q]`, 4.25 bits per weight. In each group the low nibbles are the first half.
+
+use crate::block_format::BlockFormat;
+use crate::formats::q8_k::{BlockQ8K, Q8_K};
+use crate::groups;
+use crate::little_endian::{LeF16, LeU16};
+use crate::tables::IQ4_VALUES;
+use ascua_gguf::TensorType;
+use bytemuck::{Pod, Zeroable};
+
+/// The IQ4_XS format.
+#[derive(Clone, Copy, Debug)]
+#[allow(non_camel_case_types)]
+pub struct IQ4_XS;
+
+/// A block of 256 elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct BlockIQ4XS {
+    /// Scale of the scales.
+    pub d: LeF16,
+    /// Upper two bits of each scale.
+    pub scales_h: LeU16,
+    /// Low four bits of each scale.
+    pub scales_l: [u8; 4],
+    /// Codes.
+    pub qs: [u8; 128],
+}
+
+impl BlockIQ4XS {
+    /// The values, in order of element: -127 to 113.
+    #[inline(always)]
+    pub fn quants(&self) -> [i8; 256] {
+        let mut codes = [0; 256];
+        for (packed, codes) in self.qs.as_chunks::<16>().0.iter().zip(codes.as_chunks_mut::<32>().0) {
+            groups::split_nibbles(packed, codes);
+        }
+        codes.map(|code| IQ4_VALUES[usize::from(code)])
+    }
+
+    /// The scale of each group of 32: -32 to 31.
+    #[inline(always)]
+    pub fn group_scales(&self) -> [i8; 8] {
+        let upper = self.scales_h.get();
+        std::array::from_fn(|group| {
+            let low = self.scales_l[group / 2] >> (group % 2 * 4) & 0xF;
+            let high = (upper >> (2 * group) & 3) as u8;
+            (low | high << 4) as i8 - 32
+        })
+    }
+}
+
+impl BlockFormat for IQ4_XS {
+    const TYPE: TensorType = TensorType::IQ4_XS;
+    type Block = BlockIQ4XS;
+    type Values = [f32; 256];
+    type Partner = Q8_K;
+    type Activations = [BlockQ8K; 1];
+
+    fn decode_block(block: &BlockIQ4XS, out: &mut [f32; 256]) {
+        let d = block.d.to_f32();
+        let scales = block.group_scales().map(|scale| d * f32::from(scale));
+        groups::decode_scaled::<32>(&block.quants(), &scales, out);
+    }
+
+    fn dot_block(block: &BlockIQ4XS, [facing]: &[BlockQ8K; 1]) -> f32 {
+        let product = groups::dot_scaled::<32>(&block.quants(), &block.group_scales(), &facing.qs);
+        block.d.to_f32() * facing.d.get() * product as f32
+    }
+}

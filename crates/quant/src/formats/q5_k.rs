@@ -1,0 +1,71 @@
+//! Q5_K: a super-block of 256 5-bit integers; every 32 have a 6-bit scale and a 6-bit minimum.
+//!
+//! `x = d * scale * q - dmin * minimum`, 5.5 bits per weight. Q4_K with a fifth bit: bit `g` of `qh[i]` belongs to element
+//! `i` of group `g`.
+
+use crate::block_format::BlockFormat;
+use crate::formats::k_scales;
+use crate::formats::q8_k::{BlockQ8K, Q8_K};
+use crate::groups;
+use crate::little_endian::LeF16;
+use ascua_gguf::TensorType;
+use bytemuck::{Pod, Zeroable};
+
+/// The Q5_K format.
+#[derive(Clone, Copy, Debug)]
+#[allow(non_camel_case_types)]
+pub struct Q5_K;
+
+/// A block of 256 elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct BlockQ5K {
+    /// Scale of the scales.
+    pub d: LeF16,
+    /// Scale of the minimums.
+    pub dmin: LeF16,
+    /// Eight scales and eight minimums: see [`k_scales::unpack`].
+    pub scales: [u8; 12],
+    /// Fifth bits.
+    pub qh: [u8; 32],
+    /// Low four bits.
+    pub qs: [u8; 128],
+}
+
+impl BlockQ5K {
+    /// The integers, in order of element: 0 to 31.
+    #[inline(always)]
+    pub fn quants(&self) -> [i8; 256] {
+        let mut quants = groups::split_nibble_groups(&self.qs);
+        for (bit, quants) in quants.as_chunks_mut::<32>().0.iter_mut().enumerate() {
+            for (quant, high) in quants.iter_mut().zip(self.qh) {
+                *quant |= ((high >> bit & 1) << 4) as i8;
+            }
+        }
+        quants
+    }
+}
+
+impl BlockFormat for Q5_K {
+    const TYPE: TensorType = TensorType::Q5_K;
+    type Block = BlockQ5K;
+    type Values = [f32; 256];
+    type Partner = Q8_K;
+    type Activations = [BlockQ8K; 1];
+
+    fn decode_block(block: &BlockQ5K, out: &mut [f32; 256]) {
+        let (d, dmin) = (block.d.to_f32(), block.dmin.to_f32());
+        let groups = k_scales::unpack(&block.scales);
+        let scales = groups.scales.map(|scale| d * f32::from(scale));
+        let minimums = groups.minimums.map(|minimum| dmin * f32::from(minimum));
+        groups::decode_affine::<32>(&block.quants(), &scales, &minimums, out);
+    }
+
+    fn dot_block(block: &BlockQ5K, [facing]: &[BlockQ8K; 1]) -> f32 {
+        let groups = k_scales::unpack(&block.scales);
+        let product = groups::dot_scaled::<32>(&block.quants(), &groups.scales, &facing.qs);
+        let minimums = groups.dot_minimums(&facing.bsums);
+        let d = facing.d.get();
+        d * block.d.to_f32() * product as f32 - d * block.dmin.to_f32() * minimums as f32
+    }
+}
