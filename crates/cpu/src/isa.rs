@@ -1,0 +1,155 @@
+//! The instruction-set levels a kernel can be compiled for, and which of them this machine has.
+//!
+//! Sits before every kernel table: a level is chosen once at start, by detection or by the user, and handed to the
+//! kernels' constructors. Invariant: an [`Isa`] obtained from [`Isa::detect`], [`Isa::available`] or parsing is one
+//! the machine can execute; the kernels' constructors check again, so that no other level ever reaches a kernel.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A level of vector instructions; a higher one is preferred where both are available.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Isa {
+    /// Plain Rust, whatever the compiler's baseline for the target is.
+    Scalar,
+    /// AVX2 with FMA and F16C (Haswell and Zen onwards).
+    Avx2,
+    /// AVX-512 F, BW, DQ and VL (Skylake-X onwards).
+    Avx512,
+    /// AVX-512 with the 8-bit dot products of VNNI (Cascade Lake, Ice Lake and Zen 4 onwards).
+    Avx512Vnni,
+}
+
+/// How products treat their activations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// F32 arithmetic on decoded weights; activations are not quantised.
+    Exact,
+    /// Activations are quantised to 8 bits where the weights are, as users of GGUF models expect.
+    Quantised,
+}
+
+/// Why a level cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IsaError {
+    /// The name is not one of a level.
+    #[error("unknown instruction set `{name}`; valid names are {}", names(Isa::ALL))]
+    Unknown {
+        /// What was asked for.
+        name: String,
+    },
+    /// The level exists but this machine cannot execute it.
+    #[error("this machine has no {isa}; available are {}", names(available))]
+    Unavailable {
+        /// What was asked for.
+        isa: Isa,
+        /// What the machine has.
+        available: Vec<Isa>,
+    },
+}
+
+impl Isa {
+    /// Every level, lowest first.
+    pub const ALL: &'static [Isa] = &[Isa::Scalar, Isa::Avx2, Isa::Avx512, Isa::Avx512Vnni];
+
+    /// The best level of this machine.
+    pub fn detect() -> Isa {
+        Isa::available().last().copied().unwrap_or(Isa::Scalar)
+    }
+
+    /// The levels this machine can execute, lowest first.
+    pub fn available() -> Vec<Isa> {
+        Isa::ALL.iter().copied().filter(|isa| isa.is_available()).collect()
+    }
+
+    /// Whether this machine can execute the level.
+    pub fn is_available(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::is_x86_feature_detected as has;
+            let avx2 = has!("avx2") && has!("fma") && has!("f16c");
+            let avx512 = avx2 && has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl");
+            match self {
+                Isa::Scalar => true,
+                Isa::Avx2 => avx2,
+                Isa::Avx512 => avx512,
+                Isa::Avx512Vnni => avx512 && has!("avx512vnni"),
+            }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        {
+            self == Isa::Scalar
+        }
+    }
+
+    /// The level, or an error when this machine lacks it.
+    pub fn require(self) -> Result<Isa, IsaError> {
+        match self.is_available() {
+            true => Ok(self),
+            false => Err(IsaError::Unavailable { isa: self, available: Isa::available() }),
+        }
+    }
+
+    /// The name under which the level is forced and printed.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Isa::Scalar => "scalar",
+            Isa::Avx2 => "avx2",
+            Isa::Avx512 => "avx512",
+            Isa::Avx512Vnni => "avx512-vnni",
+        }
+    }
+}
+
+impl fmt::Display for Isa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Isa {
+    type Err = IsaError;
+
+    /// Any case of a name; `avx512` allows the best AVX-512 the machine has.
+    fn from_str(name: &str) -> Result<Isa, IsaError> {
+        let isa = Isa::ALL
+            .iter()
+            .copied()
+            .find(|isa| isa.name().eq_ignore_ascii_case(name))
+            .ok_or_else(|| IsaError::Unknown { name: name.to_owned() })?
+            .require()?;
+        match isa {
+            Isa::Avx512 if Isa::Avx512Vnni.is_available() => Ok(Isa::Avx512Vnni),
+            isa => Ok(isa),
+        }
+    }
+}
+
+fn names(levels: &[Isa]) -> String {
+    levels.iter().map(|isa| isa.name()).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_available_level_parses_from_its_name() {
+        for isa in Isa::available() {
+            let parsed: Isa = isa.name().parse().expect("available levels parse");
+            assert!(parsed >= isa && parsed.is_available(), "{isa} parsed as {parsed}");
+        }
+        assert_eq!("SCALAR".parse(), Ok(Isa::Scalar));
+    }
+
+    #[test]
+    fn an_unknown_name_lists_the_valid_ones() {
+        let message = "mmx".parse::<Isa>().expect_err("mmx is no level").to_string();
+        assert_eq!(message, "unknown instruction set `mmx`; valid names are scalar, avx2, avx512, avx512-vnni");
+    }
+
+    #[test]
+    fn the_best_level_is_the_highest_available() {
+        assert_eq!(Some(&Isa::detect()), Isa::available().iter().max());
+    }
+}

@@ -1,0 +1,189 @@
+//! Products in F32 arithmetic: rows are decoded to floats, then multiplied with unquantised activations.
+//!
+//! The path of every type in exact precision, and of the plain float types always. A tile of rows is decoded once
+//! into the thread's scratch and used for all tokens. Invariant: the sum of one (row, token) pair is formed in the
+//! same order whatever the tile, so results depend neither on how rows are split nor on the batch.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod decoder;
+mod scalar;
+
+use std::ops::Range;
+
+use ascua_gguf::TensorType;
+
+use super::OutputRows;
+use crate::isa::Isa;
+use decoder::RowDecoder;
+
+/// Weights of one tile in the scratch: small enough to stay in the second cache level.
+const TILE_BYTES: usize = 256 << 10;
+const MAX_TILE_ROWS: usize = 64;
+const MIN_TILE_ROWS: usize = 4;
+
+/// A product of decoded rows with F32 activations.
+#[derive(Clone, Copy)]
+pub(super) struct ExactProduct {
+    cols: usize,
+    row_bytes: usize,
+    decoder: RowDecoder,
+    multiply: MultiplyTile,
+}
+
+/// Decoded rows times all tokens; the pointers hold `rows * cols` and `tokens * x_stride` floats.
+type MultiplyTile = unsafe fn(tile: DecodedTile, x: *const f32, x_stride: usize, tokens: usize, out: OutputRows<'_>);
+
+/// Consecutive decoded rows.
+#[derive(Clone, Copy)]
+struct DecodedTile {
+    weights: *const f32,
+    cols: usize,
+    rows: usize,
+    /// Number of the first row in the matrix: where its result goes.
+    first_row: usize,
+}
+
+impl ExactProduct {
+    pub fn new(weight: TensorType, cols: usize, row_bytes: usize, isa: Isa) -> ExactProduct {
+        let multiply: MultiplyTile = match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 | Isa::Avx512Vnni => avx512::multiply_tile,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => avx2::multiply_tile,
+            _ => scalar::multiply_tile,
+        };
+        ExactProduct { cols, row_bytes, decoder: RowDecoder::new(weight, isa), multiply }
+    }
+
+    pub fn tile_rows(&self) -> usize {
+        let fitting = TILE_BYTES / (self.cols * size_of::<f32>()).max(1);
+        (fitting & !3).clamp(MIN_TILE_ROWS, MAX_TILE_ROWS)
+    }
+
+    pub fn scratch_bytes(&self) -> usize {
+        self.tile_rows() * self.cols * size_of::<f32>()
+    }
+
+    /// # Safety
+    /// As [`super::MatmulKernel::run`]; `x` holds `tokens` rows of `x_stride` floats, `scratch` is 64-byte aligned
+    /// and has `scratch_bytes`.
+    pub unsafe fn run(
+        &self,
+        weights: &[u8],
+        x: Activations,
+        tokens: usize,
+        rows: Range<usize>,
+        out: OutputRows<'_>,
+        scratch: *mut u8,
+    ) {
+        let scratch = scratch.cast::<f32>();
+        let mut first_row = rows.start;
+        while first_row < rows.end {
+            let tile_rows = self.tile_rows().min(rows.end - first_row);
+            // SAFETY: the scratch holds tile_rows() rows of cols floats.
+            let decoded = unsafe { std::slice::from_raw_parts_mut(scratch, tile_rows * self.cols) };
+            for (row, decoded) in (first_row..).zip(decoded.chunks_exact_mut(self.cols)) {
+                let bytes = &weights[row * self.row_bytes..(row + 1) * self.row_bytes];
+                // SAFETY: the decoder was made for a level of this machine.
+                unsafe { self.decoder.decode(bytes, decoded) };
+            }
+            let tile = DecodedTile { weights: scratch, cols: self.cols, rows: tile_rows, first_row };
+            // SAFETY: the tile was just decoded; the caller vouches for x, out and the machine's level.
+            unsafe { (self.multiply)(tile, x.data, x.stride, tokens, out) };
+            first_row += tile_rows;
+        }
+    }
+}
+
+/// F32 activations prepared for exact products.
+#[derive(Clone, Copy)]
+pub(super) struct Activations {
+    pub data: *const f32,
+    pub stride: usize,
+}
+
+/// A vector of F32 lanes: what the exact kernel needs of an instruction set.
+trait FloatVector: Copy {
+    const LANES: usize;
+    unsafe fn zero() -> Self;
+    unsafe fn load(from: *const f32) -> Self;
+    /// `self * b + sum`
+    unsafe fn multiply_add(self, b: Self, sum: Self) -> Self;
+    unsafe fn horizontal_sum(self) -> f32;
+}
+
+/// The loops over a tile; compiled once per instruction set around [`block`].
+#[inline(always)]
+unsafe fn tile_loops<V: FloatVector, const R: usize, const T: usize>(
+    tile: DecodedTile,
+    x: *const f32,
+    x_stride: usize,
+    tokens: usize,
+    out: OutputRows<'_>,
+) {
+    let mut token = 0;
+    while token < tokens {
+        // SAFETY: token < tokens, so the row lies within x.
+        let x = unsafe { x.add(token * x_stride) };
+        let wide = token + T <= tokens;
+        let mut row = 0;
+        while row < tile.rows {
+            let tall = row + R <= tile.rows;
+            // SAFETY: the blocks stay within the tile and the tokens, as just compared.
+            unsafe {
+                match (tall, wide) {
+                    (true, true) => block::<V, R, T>(tile, row, x, x_stride, token, out),
+                    (true, false) => block::<V, R, 1>(tile, row, x, x_stride, token, out),
+                    (false, true) => block::<V, 1, T>(tile, row, x, x_stride, token, out),
+                    (false, false) => block::<V, 1, 1>(tile, row, x, x_stride, token, out),
+                }
+            }
+            row += if tall { R } else { 1 };
+        }
+        token += if wide { T } else { 1 };
+    }
+}
+
+/// `R` rows times `T` tokens.
+#[inline(always)]
+unsafe fn block<V: FloatVector, const R: usize, const T: usize>(
+    tile: DecodedTile,
+    row: usize,
+    x: *const f32,
+    x_stride: usize,
+    token: usize,
+    out: OutputRows<'_>,
+) {
+    // SAFETY: the caller keeps row + R and token + T within the tile and the activations; k stays below cols.
+    unsafe {
+        let weights = tile.weights.add(row * tile.cols);
+        let mut sums = [[V::zero(); T]; R];
+        let whole = tile.cols - tile.cols % V::LANES;
+        let mut k = 0;
+        while k < whole {
+            let mut xs = [V::zero(); T];
+            for (t, x_lanes) in xs.iter_mut().enumerate() {
+                *x_lanes = V::load(x.add(t * x_stride + k));
+            }
+            for (r, sums) in sums.iter_mut().enumerate() {
+                let w = V::load(weights.add(r * tile.cols + k));
+                for (sum, x_lanes) in sums.iter_mut().zip(xs) {
+                    *sum = w.multiply_add(x_lanes, *sum);
+                }
+            }
+            k += V::LANES;
+        }
+        for (r, sums) in sums.iter().enumerate() {
+            for (t, sum) in sums.iter().enumerate() {
+                let mut total = sum.horizontal_sum();
+                for k in whole..tile.cols {
+                    total += *weights.add(r * tile.cols + k) * *x.add(t * x_stride + k);
+                }
+                *out.row(token + t).add(tile.first_row + row + r) = total;
+            }
+        }
+    }
+}

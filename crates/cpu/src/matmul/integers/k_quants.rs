@@ -1,0 +1,175 @@
+//! The super-blocks of 256 elements with integer sub-block scales: Q2_K to Q6_K and IQ4_XS.
+
+use super::tables::IQ4_VALUES;
+use super::{IntegerBlock, Offsets, half_at};
+
+pub(super) struct Q2K;
+pub(super) struct Q3K;
+pub(super) struct Q4K;
+pub(super) struct Q5K;
+pub(super) struct Q6K;
+pub(super) struct Iq4Xs;
+
+impl IntegerBlock for Q2K {
+    const LEN: usize = 256;
+    const BYTES: usize = 84;
+    const GROUP: usize = 16;
+    const OFFSETS: Offsets = Offsets::PerGroup;
+
+    #[inline(always)]
+    fn decode(block: &[u8], values: &mut [i8], scales: &mut [f32], offsets: &mut [f32]) {
+        let (scale, minimum) = (half_at(block, 80), half_at(block, 82));
+        for group in 0..16 {
+            scales[group] = scale * f32::from(block[group] & 15);
+            offsets[group] = -(minimum * f32::from(block[group] >> 4));
+        }
+        for (half, bytes) in block[16..80].chunks_exact(32).enumerate() {
+            for shift in 0..4 {
+                let values = &mut values[half * 128 + shift * 32..][..32];
+                for (value, byte) in values.iter_mut().zip(bytes) {
+                    *value = ((byte >> (2 * shift)) & 3) as i8;
+                }
+            }
+        }
+    }
+}
+
+impl IntegerBlock for Q3K {
+    const LEN: usize = 256;
+    const BYTES: usize = 110;
+    const GROUP: usize = 16;
+    const OFFSETS: Offsets = Offsets::None;
+
+    #[inline(always)]
+    fn decode(block: &[u8], values: &mut [i8], scales: &mut [f32], _offsets: &mut [f32]) {
+        let scale = half_at(block, 108);
+        for (group, sub_scale) in q3_k_scales(&block[96..108]).into_iter().enumerate() {
+            scales[group] = scale * f32::from(sub_scale);
+        }
+        let high = &block[..32];
+        for (half, bytes) in block[32..96].chunks_exact(32).enumerate() {
+            for shift in 0..4 {
+                let values = &mut values[half * 128 + shift * 32..][..32];
+                for ((value, byte), high) in values.iter_mut().zip(bytes).zip(high) {
+                    let set = (high >> (half * 4 + shift)) & 1;
+                    *value = (((byte >> (2 * shift)) & 3) | (set << 2)) as i8 - 4;
+                }
+            }
+        }
+    }
+}
+
+impl IntegerBlock for Q4K {
+    const LEN: usize = 256;
+    const BYTES: usize = 144;
+    const GROUP: usize = 32;
+    const OFFSETS: Offsets = Offsets::PerGroup;
+
+    #[inline(always)]
+    fn decode(block: &[u8], values: &mut [i8], scales: &mut [f32], offsets: &mut [f32]) {
+        six_bit_scales(block, scales, offsets);
+        for (bytes, values) in block[16..144].chunks_exact(32).zip(values.chunks_exact_mut(64)) {
+            let (low, high) = values.split_at_mut(32);
+            for (i, byte) in bytes.iter().enumerate() {
+                low[i] = (byte & 15) as i8;
+                high[i] = (byte >> 4) as i8;
+            }
+        }
+    }
+}
+
+impl IntegerBlock for Q5K {
+    const LEN: usize = 256;
+    const BYTES: usize = 176;
+    const GROUP: usize = 32;
+    const OFFSETS: Offsets = Offsets::PerGroup;
+
+    #[inline(always)]
+    fn decode(block: &[u8], values: &mut [i8], scales: &mut [f32], offsets: &mut [f32]) {
+        six_bit_scales(block, scales, offsets);
+        let fifth = &block[16..48];
+        for (chunk, (bytes, values)) in block[48..176].chunks_exact(32).zip(values.chunks_exact_mut(64)).enumerate() {
+            let (low, high) = values.split_at_mut(32);
+            for (i, byte) in bytes.iter().enumerate() {
+                let bits = fifth[i] >> (2 * chunk);
+                low[i] = ((byte & 15) | ((bits & 1) << 4)) as i8;
+                high[i] = ((byte >> 4) | ((bits & 2) << 3)) as i8;
+            }
+        }
+    }
+}
+
+impl IntegerBlock for Q6K {
+    const LEN: usize = 256;
+    const BYTES: usize = 210;
+    const GROUP: usize = 16;
+    const OFFSETS: Offsets = Offsets::None;
+
+    #[inline(always)]
+    fn decode(block: &[u8], values: &mut [i8], scales: &mut [f32], _offsets: &mut [f32]) {
+        let scale = half_at(block, 208);
+        for group in 0..16 {
+            scales[group] = scale * f32::from(block[192 + group] as i8);
+        }
+        let (low, rest) = block.split_at(128);
+        let high = &rest[..64];
+        for ((low, high), values) in low.chunks_exact(64).zip(high.chunks_exact(32)).zip(values.chunks_exact_mut(128)) {
+            for i in 0..32 {
+                values[i] = ((low[i] & 15) | ((high[i] & 3) << 4)) as i8 - 32;
+                values[i + 32] = ((low[i + 32] & 15) | ((high[i] & 12) << 2)) as i8 - 32;
+                values[i + 64] = ((low[i] >> 4) | (high[i] & 48)) as i8 - 32;
+                values[i + 96] = ((low[i + 32] >> 4) | ((high[i] >> 2) & 48)) as i8 - 32;
+            }
+        }
+    }
+}
+
+impl IntegerBlock for Iq4Xs {
+    const LEN: usize = 256;
+    const BYTES: usize = 136;
+    const GROUP: usize = 32;
+    const OFFSETS: Offsets = Offsets::None;
+
+    #[inline(always)]
+    fn decode(block: &[u8], values: &mut [i8], scales: &mut [f32], _offsets: &mut [f32]) {
+        let scale = half_at(block, 0);
+        let high = u16::from_le_bytes([block[2], block[3]]);
+        for group in 0..8 {
+            let low = (block[4 + group / 2] >> (4 * (group % 2))) & 15;
+            let sub_scale = i16::from(low) | (((high >> (2 * group)) & 3) << 4) as i16;
+            scales[group] = scale * f32::from(sub_scale - 32);
+        }
+        for (bytes, values) in block[8..136].chunks_exact(16).zip(values.chunks_exact_mut(32)) {
+            let (low, high) = values.split_at_mut(16);
+            for (i, byte) in bytes.iter().enumerate() {
+                low[i] = IQ4_VALUES[usize::from(byte & 15)];
+                high[i] = IQ4_VALUES[usize::from(byte >> 4)];
+            }
+        }
+    }
+}
+
+/// The eight 6-bit scales and minimums that Q4_K and Q5_K pack into 12 bytes, times the block's own two factors.
+#[inline(always)]
+fn six_bit_scales(block: &[u8], scales: &mut [f32], offsets: &mut [f32]) {
+    let (scale, minimum) = (half_at(block, 0), half_at(block, 2));
+    let packed = &block[4..16];
+    for group in 0..4 {
+        scales[group] = scale * f32::from(packed[group] & 63);
+        offsets[group] = -(minimum * f32::from(packed[group + 4] & 63));
+        scales[group + 4] = scale * f32::from((packed[group + 8] & 15) | ((packed[group] >> 6) << 4));
+        offsets[group + 4] = -(minimum * f32::from((packed[group + 8] >> 4) | ((packed[group + 4] >> 6) << 4)));
+    }
+}
+
+/// The sixteen signed 6-bit scales that Q3_K packs into 12 bytes.
+#[inline(always)]
+fn q3_k_scales(packed: &[u8]) -> [i8; 16] {
+    let mut scales = [0; 16];
+    for (group, scale) in scales.iter_mut().enumerate() {
+        let low = (packed[group % 8] >> (4 * (group / 8))) & 15;
+        let high = (packed[8 + group % 4] >> (2 * (group / 4))) & 3;
+        *scale = (low | (high << 4)) as i8 - 32;
+    }
+    scales
+}

@@ -1,0 +1,180 @@
+//! Weight blocks as small integers: 8-bit values with an F32 scale (and, for some types, an offset) per group.
+//!
+//! The one type-specific step of prompt processing and of the generic kernels: whatever the encoding, a span of a
+//! row becomes `weight = scale[group] * value + offset[group]`, exactly. The loops are plain Rust over fixed-size
+//! blocks, compiled once per instruction set. Layouts are facts of the GGUF block formats.
+
+mod k_quants;
+mod legacy;
+mod tables;
+mod ternary;
+
+use ascua_gguf::TensorType;
+
+use crate::isa::Isa;
+
+/// Largest number of elements one span covers: a super-block.
+pub(crate) const SPAN: usize = 256;
+
+/// An encoding whose blocks are small integers times a scale per group of 16 or 32.
+pub(crate) trait IntegerBlock {
+    /// Elements in a block.
+    const LEN: usize;
+    /// Bytes of a block.
+    const BYTES: usize;
+    /// Elements that share a scale: 16 or 32.
+    const GROUP: usize;
+    /// Whether groups have an offset beside their scale.
+    const OFFSETS: Offsets;
+
+    /// Decodes one block of `BYTES` bytes into `LEN` values and `LEN / GROUP` scales (and offsets, if it has them).
+    fn decode(block: &[u8], values: &mut [i8], scales: &mut [f32], offsets: &mut [f32]);
+}
+
+/// Whether an encoding adds an offset to each group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Offsets {
+    /// `weight = scale * value`.
+    None,
+    /// `weight = scale * value + offset`.
+    PerGroup,
+}
+
+/// The integer view of a tensor type: geometry and the decoder compiled for one instruction set.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct IntegerFormat {
+    pub block_len: usize,
+    pub block_bytes: usize,
+    pub group: usize,
+    pub offsets: Offsets,
+    /// Decodes whole blocks.
+    ///
+    /// Calling it is sound when the machine has the level the format was made for.
+    pub decode: DecodeSpan,
+}
+
+/// Decodes the whole blocks in the bytes; the other slices have room for their values, scales and offsets.
+pub(crate) type DecodeSpan = unsafe fn(&[u8], &mut [i8], &mut [f32], &mut [f32]);
+
+impl IntegerFormat {
+    /// The integer view of `weight`; `None` where the encoding has none (plain floats, and grids still to come).
+    pub fn of(weight: TensorType, isa: Isa) -> Option<IntegerFormat> {
+        Some(match weight {
+            TensorType::Q4_0 => format::<legacy::Q4_0>(isa),
+            TensorType::Q4_1 => format::<legacy::Q4_1>(isa),
+            TensorType::Q5_0 => format::<legacy::Q5_0>(isa),
+            TensorType::Q5_1 => format::<legacy::Q5_1>(isa),
+            TensorType::Q8_0 => format::<legacy::Q8_0>(isa),
+            TensorType::IQ4_NL => format::<legacy::Iq4Nl>(isa),
+            TensorType::MXFP4 => format::<legacy::Mxfp4>(isa),
+            TensorType::Q2_K => format::<k_quants::Q2K>(isa),
+            TensorType::Q3_K => format::<k_quants::Q3K>(isa),
+            TensorType::Q4_K => format::<k_quants::Q4K>(isa),
+            TensorType::Q5_K => format::<k_quants::Q5K>(isa),
+            TensorType::Q6_K => format::<k_quants::Q6K>(isa),
+            TensorType::IQ4_XS => format::<k_quants::Iq4Xs>(isa),
+            TensorType::TQ2_0 => format::<ternary::Tq2_0>(isa),
+            _ => return None,
+        })
+    }
+
+    /// Decodes the whole blocks of `bytes` to floats, through the caller's integer buffers.
+    ///
+    /// # Safety
+    /// The machine has the level the format was made for.
+    #[inline(always)]
+    pub unsafe fn decode_floats(&self, bytes: &[u8], out: &mut [f32]) {
+        let mut values = [0i8; SPAN];
+        let mut scales = [0f32; SPAN / 16];
+        let mut offsets = [0f32; SPAN / 16];
+        let blocks_per_span = SPAN / self.block_len;
+        let spans = bytes.chunks(blocks_per_span * self.block_bytes);
+        for (bytes, out) in spans.zip(out.chunks_mut(blocks_per_span * self.block_len)) {
+            // SAFETY: the caller vouches for the instruction set.
+            unsafe { (self.decode)(bytes, &mut values, &mut scales, &mut offsets) };
+            for (group, out) in out.chunks_mut(self.group).enumerate() {
+                let scale = scales[group];
+                let offset = match self.offsets {
+                    Offsets::None => 0.0,
+                    Offsets::PerGroup => offsets[group],
+                };
+                for (out, value) in out.iter_mut().zip(&values[group * self.group..]) {
+                    *out = scale * f32::from(*value) + offset;
+                }
+            }
+        }
+    }
+}
+
+fn format<B: IntegerBlock>(isa: Isa) -> IntegerFormat {
+    let decode: DecodeSpan = match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 | Isa::Avx512Vnni => decode_span_avx512::<B>,
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => decode_span_avx2::<B>,
+        _ => decode_span_scalar::<B>,
+    };
+    IntegerFormat { block_len: B::LEN, block_bytes: B::BYTES, group: B::GROUP, offsets: B::OFFSETS, decode }
+}
+
+#[inline(always)]
+fn decode_span<B: IntegerBlock>(bytes: &[u8], values: &mut [i8], scales: &mut [f32], offsets: &mut [f32]) {
+    let groups = B::LEN / B::GROUP;
+    let groups_out = scales.chunks_exact_mut(groups).zip(offsets.chunks_exact_mut(groups));
+    for ((block, values), (scales, offsets)) in
+        bytes.chunks_exact(B::BYTES).zip(values.chunks_exact_mut(B::LEN)).zip(groups_out)
+    {
+        B::decode(block, values, scales, offsets);
+    }
+}
+
+unsafe fn decode_span_scalar<B: IntegerBlock>(b: &[u8], values: &mut [i8], scales: &mut [f32], offsets: &mut [f32]) {
+    decode_span::<B>(b, values, scales, offsets);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn decode_span_avx2<B: IntegerBlock>(b: &[u8], values: &mut [i8], scales: &mut [f32], offsets: &mut [f32]) {
+    decode_span::<B>(b, values, scales, offsets);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
+unsafe fn decode_span_avx512<B: IntegerBlock>(b: &[u8], values: &mut [i8], scales: &mut [f32], offsets: &mut [f32]) {
+    decode_span::<B>(b, values, scales, offsets);
+}
+
+/// The F32 value of a half-precision number, also where subnormal F32 operands are flushed to zero.
+#[inline(always)]
+pub(crate) fn half_to_f32(bits: u16) -> f32 {
+    let magnitude = u32::from(bits & 0x7fff);
+    let sign = u32::from(bits & 0x8000) << 16;
+    let value = if magnitude < 0x0400 {
+        (magnitude as f32 * f32::from_bits(0x3380_0000)).to_bits() // subnormal: times 2^-24
+    } else if magnitude < 0x7c00 {
+        (magnitude << 13) + (112 << 23) // exponent bias 15 to 127
+    } else {
+        (magnitude << 13) | 0x7f80_0000
+    };
+    f32::from_bits(value | sign)
+}
+
+/// Reads a little-endian half-precision number at `at`.
+#[inline(always)]
+fn half_at(block: &[u8], at: usize) -> f32 {
+    half_to_f32(u16::from_le_bytes([block[at], block[at + 1]]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::half_to_f32;
+
+    #[test]
+    fn halves_convert_like_the_half_crate() {
+        for bits in 0..=u16::MAX {
+            let expected = half::f16::from_bits(bits).to_f32();
+            let found = half_to_f32(bits);
+            assert!(found.to_bits() == expected.to_bits() || (found.is_nan() && expected.is_nan()), "{bits:#06x}");
+        }
+    }
+}

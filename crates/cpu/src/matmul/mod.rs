@@ -1,0 +1,201 @@
+//! Products of a weight matrix with the activations of the step's tokens.
+//!
+//! `y[token][row] = sum over k of w[row][k] * x[token][k]`: weights are read in place in their GGUF layout, mapped
+//! from the file, at any alignment and never past their end. The flow: [`MatmulKernel::new`] picks the kernels for
+//! (type, shape, precision, level) once; each step the activations are brought to the kernel's [`ActivationLayout`],
+//! in independent pieces; then threads run disjoint ranges of rows.
+//!
+//! Invariant: the result of a (row, token) pair does not depend on how rows are split among threads, and depends on
+//! the other tokens of the batch only through the order of float additions (some 1e-7 of the result).
+
+mod activation;
+mod exact;
+mod integers;
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+
+use ascua_gguf::TensorType;
+
+pub use crate::isa::Precision;
+pub use activation::ActivationLayout;
+
+use crate::isa::Isa;
+use exact::ExactProduct;
+
+/// The kernels for one weight matrix.
+#[derive(Clone, Copy)]
+pub struct MatmulKernel {
+    rows: usize,
+    row_bytes: usize,
+    activation: ActivationLayout,
+    path: Path,
+}
+
+#[derive(Clone, Copy)]
+enum Path {
+    Exact(ExactProduct),
+}
+
+/// The activations of a step: `tokens` rows of F32.
+#[derive(Clone, Copy)]
+pub struct InputRows<'a> {
+    /// First element of row 0.
+    pub data: *const f32,
+    /// Elements from one row to the next.
+    pub stride: usize,
+    /// Tokens to read.
+    pub tokens: usize,
+    /// Token `t` reads row `index[t]`; without it, row `t`.
+    pub index: Option<&'a [u32]>,
+}
+
+/// Where a product goes: a row of F32 per token.
+#[derive(Clone, Copy)]
+pub struct OutputRows<'a> {
+    /// First element of row 0.
+    pub data: *mut f32,
+    /// Elements from one row to the next.
+    pub stride: usize,
+    /// Token `t` writes row `index[t]`; without it, row `t`.
+    pub index: Option<&'a [u32]>,
+}
+
+/// A product that cannot be computed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnsupportedProduct {
+    /// Rows are not whole blocks.
+    #[error("a row of {cols} elements is not whole {weight} blocks of {} elements", .weight.block_len())]
+    PartialBlock {
+        /// Type of the weights.
+        weight: TensorType,
+        /// Elements of a row.
+        cols: usize,
+    },
+    /// The matrix is larger than the address space.
+    #[error("{rows} rows of {cols} {weight} elements exceed the address space")]
+    TooLarge {
+        /// Type of the weights.
+        weight: TensorType,
+        /// Rows of the matrix.
+        rows: usize,
+        /// Elements of a row.
+        cols: usize,
+    },
+    /// The level is not one of this machine's.
+    #[error(transparent)]
+    Isa(#[from] crate::isa::IsaError),
+}
+
+impl MatmulKernel {
+    /// The best kernels for `rows` rows of `cols` elements of a type, at the given level.
+    pub fn new(
+        weight: TensorType,
+        rows: usize,
+        cols: usize,
+        precision: Precision,
+        isa: Isa,
+    ) -> Result<MatmulKernel, UnsupportedProduct> {
+        let isa = isa.require()?;
+        if !cols.is_multiple_of(weight.block_len()) {
+            return Err(UnsupportedProduct::PartialBlock { weight, cols });
+        }
+        let too_large = UnsupportedProduct::TooLarge { weight, rows, cols };
+        let row_bytes = weight.row_bytes(cols).ok_or(too_large.clone())?;
+        row_bytes.checked_mul(rows).ok_or(too_large)?;
+        let _ = precision;
+        Ok(MatmulKernel {
+            rows,
+            row_bytes,
+            activation: ActivationLayout::float(cols),
+            path: Path::Exact(ExactProduct::new(weight, cols, row_bytes, isa)),
+        })
+    }
+
+    /// The layout the activations must have; products over the same input with equal layouts share them.
+    pub fn activation(&self) -> ActivationLayout {
+        self.activation
+    }
+
+    /// Scratch each thread must have.
+    pub fn scratch_bytes(&self) -> usize {
+        let bytes = match &self.path {
+            Path::Exact(exact) => exact.scratch_bytes(),
+        };
+        bytes + SCRATCH_ALIGNMENT
+    }
+
+    /// Rows one work item should have, so that items are long enough to stream and many enough to balance.
+    pub fn row_chunk(&self, tokens: usize, threads: usize) -> usize {
+        let step = if tokens > 8 { 48 } else { 16 };
+        let streaming = if tokens > 8 { 48 } else { (STREAM_BYTES / self.row_bytes.max(1)).clamp(16, 256) };
+        let share = self.rows.div_ceil(threads.max(1) * ITEMS_PER_THREAD);
+        share.max(streaming).min(self.rows.div_ceil(threads.max(1)).max(1)).next_multiple_of(step)
+    }
+
+    /// Computes `rows` of the product for all `tokens`.
+    ///
+    /// # Safety
+    /// `activations` is 64-byte aligned and was filled by [`ActivationLayout::prepare`] of [`Self::activation`], all
+    /// pieces, for exactly these `tokens`. Every output row has `rows.end` writable elements, nothing else reads or
+    /// writes those in `rows` meanwhile, and an output index has `tokens` entries.
+    ///
+    /// # Panics
+    /// When `weights` or `scratch` are shorter than the matrix and [`Self::scratch_bytes`], or `rows` ends past the
+    /// matrix.
+    pub unsafe fn run(
+        &self,
+        weights: &[u8],
+        activations: *const u8,
+        tokens: usize,
+        rows: Range<usize>,
+        out: OutputRows<'_>,
+        scratch: &mut [u8],
+    ) {
+        assert!(rows.end <= self.rows, "rows {rows:?} of a matrix of {} rows", self.rows);
+        assert!(self.row_bytes * self.rows <= weights.len(), "the weights are shorter than the matrix");
+        assert!(self.scratch_bytes() <= scratch.len(), "the scratch is shorter than scratch_bytes");
+        let scratch = scratch.as_mut_ptr();
+        // SAFETY: scratch_bytes counts the bytes skipped here.
+        let scratch = unsafe { scratch.add(scratch.align_offset(SCRATCH_ALIGNMENT)) };
+        match &self.path {
+            Path::Exact(exact) => {
+                let x = self.activation.float_rows(activations);
+                // SAFETY: the level was checked by `new`, lengths just now; the caller vouches for the rest.
+                unsafe { exact.run(weights, x, tokens, rows, out, scratch) }
+            }
+        }
+    }
+}
+
+const SCRATCH_ALIGNMENT: usize = 64;
+/// Weights one generation work item should read, to amortise the start of its memory streams.
+const STREAM_BYTES: usize = 128 << 10;
+const ITEMS_PER_THREAD: usize = 8;
+
+impl InputRows<'_> {
+    /// The row token `token` reads.
+    ///
+    /// # Safety
+    /// `token` is below `tokens` and `data` holds its row.
+    #[inline(always)]
+    pub(crate) unsafe fn row(&self, token: usize) -> *const f32 {
+        let row = self.index.map_or(token, |index| index[token] as usize);
+        // SAFETY: the caller vouches for the row.
+        unsafe { self.data.add(row * self.stride) }
+    }
+}
+
+impl OutputRows<'_> {
+    /// The row token `token` writes.
+    ///
+    /// # Safety
+    /// `data` holds the token's row.
+    #[inline(always)]
+    pub(crate) unsafe fn row(&self, token: usize) -> *mut f32 {
+        let row = self.index.map_or(token, |index| index[token] as usize);
+        // SAFETY: the caller vouches for the row.
+        unsafe { self.data.add(row * self.stride) }
+    }
+}

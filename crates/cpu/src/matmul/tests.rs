@@ -1,0 +1,205 @@
+//! Every type on every level of this machine against a plain product of decoded weights in F64.
+
+use ascua_gguf::TensorType;
+
+use super::{InputRows, MatmulKernel, OutputRows, Precision};
+use crate::isa::Isa;
+
+const ALL_TOKENS: &[usize] = &[1, 2, 3, 5, 8, 16, 17, 33];
+const ALL_ROWS: &[usize] = &[1, 3, 4, 7, 64, 65];
+const ALL_COLS: &[usize] = &[32, 64, 256, 288, 576, 768, 2304];
+
+/// A matrix of one type and the activations it meets.
+struct Case {
+    weight: TensorType,
+    rows: usize,
+    cols: usize,
+    tokens: usize,
+    bytes: Vec<u8>,
+    x: Vec<f32>,
+}
+
+/// A small generator, so that every run tests the same bytes.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Uniform in -1..1.
+    fn unit(&mut self) -> f32 {
+        (self.next() >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    }
+}
+
+/// Random blocks: every bit is random but those of the scales, which are of ordinary size.
+fn random_blocks(weight: TensorType, elements: usize, random: &mut Random) -> Vec<u8> {
+    let mut bytes = vec![0u8; weight.row_bytes(elements).expect("whole blocks")];
+    bytes.fill_with(|| random.next() as u8);
+    let halves: &[usize] = match weight {
+        TensorType::Q4_1 | TensorType::Q5_1 | TensorType::Q4_K | TensorType::Q5_K | TensorType::Q8_1 => &[0, 2],
+        TensorType::Q2_K => &[80, 82],
+        TensorType::Q3_K => &[108],
+        TensorType::Q6_K => &[208],
+        TensorType::TQ1_0 => &[52],
+        TensorType::TQ2_0 => &[64],
+        _ => &[0],
+    };
+    for block in bytes.chunks_exact_mut(weight.block_bytes()) {
+        let small = random.unit() * 0.01 + 0.02;
+        match weight {
+            TensorType::F32 | TensorType::Q8_K => block[..4].copy_from_slice(&small.to_le_bytes()),
+            TensorType::F64 => block.copy_from_slice(&f64::from(small).to_le_bytes()),
+            TensorType::BF16 => block.copy_from_slice(&small.to_le_bytes()[2..]),
+            TensorType::MXFP4 => block[0] = 118 + block[0] % 8,
+            TensorType::NVFP4 => block[..4].iter_mut().for_each(|scale| *scale = 16 + *scale % 64),
+            TensorType::IQ1_M => {
+                (0..4).for_each(|i| block[49 + 2 * i] = (block[49 + 2 * i] & 15) | [0, 0, 8, 2][i] << 4)
+            }
+            TensorType::I8 | TensorType::I16 | TensorType::I32 | TensorType::I64 => {}
+            _ => {
+                for at in halves {
+                    let bits =
+                        half::f16::from_f32(random.unit() * 0.01 + 0.02).to_bits() ^ (random.next() as u16 & 0x8000);
+                    block[*at..at + 2].copy_from_slice(&bits.to_le_bytes());
+                }
+            }
+        }
+    }
+    bytes
+}
+
+fn case(weight: TensorType, rows: usize, cols: usize, tokens: usize) -> Case {
+    let mut random = Random((rows * 31 + cols * 7 + tokens) as u64);
+    let bytes = random_blocks(weight, rows * cols, &mut random);
+    let x = (0..tokens * cols).map(|i| random.unit() * if i % 37 == 0 { 4.0 } else { 1.0 }).collect();
+    Case { weight, rows, cols, tokens, bytes, x }
+}
+
+fn decode(case: &Case) -> Vec<f32> {
+    let mut decoded = vec![0.0; case.rows * case.cols];
+    let row_bytes = case.weight.row_bytes(case.cols).expect("whole blocks");
+    for (row, bytes) in decoded.chunks_exact_mut(case.cols).zip(case.bytes.chunks_exact(row_bytes)) {
+        ascua_quant::format(case.weight).decode_row(bytes, row).expect("rows are whole");
+    }
+    decoded
+}
+
+/// The product in F64, and for each result the norm product that bounds rounding.
+fn reference(case: &Case, x: &[f32]) -> Vec<(f64, f64)> {
+    let weights = decode(case);
+    let norm = |values: &[f32]| values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
+    let mut out = Vec::new();
+    for x in x.chunks_exact(case.cols) {
+        for w in weights.chunks_exact(case.cols) {
+            let dot = w.iter().zip(x).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum();
+            out.push((dot, norm(w) * norm(x)));
+        }
+    }
+    out
+}
+
+/// Runs the product in chunks of rows, as threads would.
+fn run(case: &Case, precision: Precision, isa: Isa, chunk: usize) -> Vec<f32> {
+    let kernel = MatmulKernel::new(case.weight, case.rows, case.cols, precision, isa).expect("supported");
+    let layout = kernel.activation();
+    let mut prepared = Lines::new(layout.bytes(case.tokens));
+    let x = InputRows { data: case.x.as_ptr(), stride: case.cols, tokens: case.tokens, index: None };
+    for piece in 0..layout.pieces(case.tokens) {
+        // SAFETY: x and prepared have the sizes the layout asks for.
+        unsafe { layout.prepare(x, piece, prepared.as_mut_ptr()) };
+    }
+    let mut out = vec![f32::NAN; case.tokens * case.rows];
+    let mut scratch = vec![0xaa; kernel.scratch_bytes()];
+    for first in (0..case.rows).step_by(chunk) {
+        let rows = first..case.rows.min(first + chunk);
+        let out = OutputRows { data: out.as_mut_ptr(), stride: case.rows, index: None };
+        // SAFETY: the activations were just prepared and `out` has all rows of all tokens.
+        unsafe { kernel.run(&case.bytes, prepared.as_ptr(), case.tokens, rows, out, &mut scratch) };
+    }
+    out
+}
+
+/// Bytes aligned to a cache line.
+struct Lines(Vec<[u8; 64]>, usize);
+
+impl Lines {
+    fn new(bytes: usize) -> Lines {
+        // An alignment of 64 is found by skipping within one line more than needed.
+        let lines = vec![[0xcc; 64]; bytes.div_ceil(64) + 1];
+        let skip = lines.as_ptr().cast::<u8>().align_offset(64);
+        Lines(lines, skip)
+    }
+
+    fn as_mut_ptr(&mut self) -> *mut u8 {
+        self.0.as_mut_ptr().cast::<u8>().wrapping_add(self.1)
+    }
+
+    fn as_ptr(&self) -> *const u8 {
+        self.0.as_ptr().cast::<u8>().wrapping_add(self.1)
+    }
+}
+
+fn shapes(weight: TensorType) -> impl Iterator<Item = (usize, usize, usize)> {
+    let cols = ALL_COLS.iter().filter(move |cols| cols.is_multiple_of(weight.block_len()));
+    // Every pairing of two of the three, which meets every tail with every other.
+    cols.enumerate().flat_map(|(i, cols)| {
+        ALL_ROWS.iter().enumerate().flat_map(move |(j, rows)| {
+            ALL_TOKENS
+                .iter()
+                .enumerate()
+                .filter(move |(k, _)| (i + j + k) % 2 == 0)
+                .map(move |(_, t)| (*rows, *cols, *t))
+        })
+    })
+}
+
+fn check(case: &Case, found: &[f32], expected: &[(f64, f64)], tolerance: f64, what: &str) {
+    for (i, (found, (expected, bound))) in found.iter().zip(expected).enumerate() {
+        let error = (f64::from(*found) - expected).abs();
+        assert!(
+            error <= tolerance * bound,
+            "{what} {}, {} rows of {}, {} tokens: result {i} is {found}, not {expected}: error {error:e} of {bound:e}",
+            case.weight,
+            case.rows,
+            case.cols,
+            case.tokens
+        );
+    }
+}
+
+#[test]
+fn exact_products_of_every_type_and_level_agree_with_f64() {
+    for weight in TensorType::ALL {
+        for (rows, cols, tokens) in shapes(*weight) {
+            let case = case(*weight, rows, cols, tokens);
+            let expected = reference(&case, &case.x);
+            for isa in Isa::available() {
+                let found = run(&case, Precision::Exact, isa, rows);
+                check(&case, &found, &expected, 1e-6, isa.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn results_do_not_depend_on_the_split_of_rows() {
+    for weight in TensorType::ALL {
+        for isa in Isa::available() {
+            for precision in [Precision::Exact, Precision::Quantised] {
+                for tokens in [1, 3, 8, 17] {
+                    let case = case(*weight, 65, 768, tokens);
+                    let whole = run(&case, precision, isa, 65);
+                    for chunk in [1, 5, 16, 48] {
+                        assert_eq!(whole, run(&case, precision, isa, chunk), "{weight} {isa} in chunks of {chunk}");
+                    }
+                }
+            }
+        }
+    }
+}
