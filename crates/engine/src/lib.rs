@@ -1,1 +1,11 @@
-//! SEQUENCES: batches, the paged KV cache, sessions; the one loop that owns a model.
+//! SEQUENCES: batches, the paged cache, and the engine that owns a loaded model.
+//!
+//! Text has become tokens before it gets here, and logits become tokens after it leaves.
+
+mod cache;
+mod engine;
+mod error;
+
+pub use cache::{BlockCopy, Cache, SequenceId};
+pub use engine::{BLOCK_TOKENS, Engine, EngineOptions, Entry, Logits, ModelFile, Wanted, plan};
+pub use error::EngineError;

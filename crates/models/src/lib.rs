@@ -1,1 +1,18 @@
-//! MODEL: architectures as data, blocks and the decoder that records the graph.
+//! MODEL: architectures as data, the blocks they are made of, and the decoder that records the graph.
+//!
+//! A [`ModelConfig`] is read from a file's metadata; [`record`] makes the graph from it and the file's tensor list.
+//! Adding an architecture: a file in `architectures/` and a line in its list.
+
+pub mod architectures;
+pub mod blocks;
+mod builder;
+mod catalogue;
+mod config;
+mod decoder;
+mod error;
+
+pub use builder::{GraphBuilder, Necessity, TensorCatalogue};
+pub use catalogue::{FileCatalogue, WantedTensors};
+pub use config::{ModelConfig, RopeScaling};
+pub use decoder::{LayerSpec, Norms, record};
+pub use error::ModelError;

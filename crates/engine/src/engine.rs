@@ -1,0 +1,376 @@
+//! The engine: one model, its cache, and the steps that advance its sequences.
+//!
+//! Work comes as a flat batch for any number of sequences; it is cut into steps the plan allows. Only the engine edits
+//! the cache. Invariant: the cache's token lists say exactly what the device's cache holds.
+
+use ascua_gguf::{Gguf, TensorType};
+use ascua_graph::{
+    CacheSpec, CompileOptions, Device, Graph, MemoryPlan, Precision, Program, Run, StateSpec, StepInputs, StepLimits,
+    ValueId, WeightSource,
+};
+use ascua_models::{FileCatalogue, ModelConfig, ModelError, architectures};
+
+use crate::cache::{Cache, SequenceId};
+use crate::error::EngineError;
+
+/// Tokens in a block of the cache.
+pub const BLOCK_TOKENS: usize = 64;
+
+/// Settings of an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EngineOptions {
+    /// Tokens a sequence may hold.
+    pub context: usize,
+    /// Sequences that may live at the same time, each with room for a whole context.
+    pub sequences: usize,
+    /// Tokens computed in one step.
+    pub step_tokens: usize,
+    /// Rows of logits in one step.
+    pub step_outputs: usize,
+    /// Encoding of cached keys.
+    pub key_type: TensorType,
+    /// Encoding of cached values.
+    pub value_type: TensorType,
+    /// Arithmetic.
+    pub precision: Precision,
+}
+
+impl Default for EngineOptions {
+    fn default() -> EngineOptions {
+        EngineOptions {
+            context: 4096,
+            sequences: 1,
+            step_tokens: 512,
+            step_outputs: 16,
+            key_type: TensorType::F16,
+            value_type: TensorType::F16,
+            precision: Precision::Quantised,
+        }
+    }
+}
+
+/// A model file, understood but not loaded.
+pub struct ModelFile {
+    file: Gguf,
+    config: ModelConfig,
+}
+
+impl ModelFile {
+    /// Reads the description of the model in `file`.
+    ///
+    /// # Errors
+    /// The architecture is unknown or its metadata unusable.
+    pub fn new(file: Gguf) -> Result<ModelFile, EngineError> {
+        let name = file.metadata().architecture().map_err(ModelError::from)?;
+        architectures::find(name)?;
+        let table = "token_embd.weight";
+        let tensor = file.tensor(table).ok_or_else(|| ModelError::MissingTensor { name: table.into() })?;
+        let vocabulary = tensor.shape.get(1).copied().unwrap_or(0) as usize;
+        let config = ModelConfig::read(file.metadata(), vocabulary)?;
+        Ok(ModelFile { file, config })
+    }
+
+    /// The file.
+    pub fn file(&self) -> &Gguf {
+        &self.file
+    }
+
+    /// The model's numbers.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// Records the graph for a context length.
+    ///
+    /// # Errors
+    /// The file's tensors are not those of its architecture.
+    pub fn graph(&self, context: usize) -> Result<Graph, EngineError> {
+        let config = ModelConfig { context_in_use: context, ..self.config.clone() };
+        let architecture = architectures::find(&config.architecture)?;
+        Ok(ascua_models::record(architecture, &config, &FileCatalogue::new(&self.file))?)
+    }
+
+    /// The weights a graph names, in its order.
+    fn sources(&self, graph: &Graph) -> Result<Vec<WeightSource>, EngineError> {
+        let source = |spec: &ascua_graph::WeightSpec| {
+            let tensor = self.file.tensor(&spec.name);
+            let tensor = tensor.ok_or_else(|| ModelError::MissingTensor { name: spec.name.clone() })?;
+            Ok(WeightSource { spec: spec.clone(), data: self.file.data(tensor) })
+        };
+        graph.weights().iter().map(source).collect()
+    }
+}
+
+/// Bytes an engine would take on a device, without loading anything.
+///
+/// # Errors
+/// The model cannot be recorded, a setting is out of range, or the device lacks an operation.
+pub fn plan(device: &dyn Device, model: &ModelFile, options: &EngineOptions) -> Result<MemoryPlan, EngineError> {
+    let graph = model.graph(options.context)?;
+    check(&graph, options)?;
+    Ok(device.plan(&graph, &compile_options(options))?)
+}
+
+/// Which rows of a batch entry get logits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// None: the tokens only enter the cache.
+    Nothing,
+    /// The last row.
+    Last,
+    /// All rows from this one on.
+    From(usize),
+}
+
+/// New tokens of one sequence.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    /// The sequence.
+    pub sequence: SequenceId,
+    /// Tokens to append.
+    pub tokens: &'a [u32],
+    /// Rows with logits.
+    pub wanted: Wanted,
+}
+
+impl Entry<'_> {
+    fn wants(&self, row: usize) -> bool {
+        match self.wanted {
+            Wanted::Nothing => false,
+            Wanted::Last => row + 1 == self.tokens.len(),
+            Wanted::From(first) => row >= first,
+        }
+    }
+}
+
+/// A row of logits.
+#[derive(Clone, Copy, Debug)]
+pub struct Logits<'a> {
+    /// Index of the batch entry.
+    pub entry: usize,
+    /// Row within the entry.
+    pub row: usize,
+    /// One number for each token of the vocabulary.
+    pub values: &'a [f32],
+}
+
+/// A loaded model with its cache.
+pub struct Engine {
+    program: Box<dyn Program>,
+    cache: Cache,
+    output: ValueId,
+    vocabulary: usize,
+    limits: StepLimits,
+    plan: MemoryPlan,
+}
+
+impl Engine {
+    /// Loads a model on a device and takes all memory.
+    ///
+    /// # Errors
+    /// As [`plan`]; or the device refuses the memory.
+    pub fn new(device: &dyn Device, model: &ModelFile, options: &EngineOptions) -> Result<Engine, EngineError> {
+        let graph = model.graph(options.context)?;
+        check(&graph, options)?;
+        let compile = compile_options(options);
+        let plan = device.plan(&graph, &compile)?;
+        let program = device.compile(&graph, model.sources(&graph)?, &compile)?;
+        let output = *graph.outputs().first().expect("the decoder always marks its logits as output");
+        Ok(Engine {
+            program,
+            cache: Cache::new(compile.cache.blocks, BLOCK_TOKENS, options.context, options.sequences),
+            output,
+            vocabulary: graph.shape(output).width,
+            limits: compile.limits,
+            plan,
+        })
+    }
+
+    /// Bytes taken.
+    pub fn memory(&self) -> MemoryPlan {
+        self.plan
+    }
+
+    /// Tokens of the vocabulary.
+    pub fn vocabulary(&self) -> usize {
+        self.vocabulary
+    }
+
+    /// The sequences and their blocks.
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// A new, empty sequence.
+    ///
+    /// # Errors
+    /// All are in use.
+    pub fn create_sequence(&mut self) -> Result<SequenceId, EngineError> {
+        let id = self.cache.create()?;
+        self.program.clear_slot(id.slot())?;
+        Ok(id)
+    }
+
+    /// A copy of a sequence that shares its history.
+    ///
+    /// # Errors
+    /// All are in use.
+    pub fn fork_sequence(&mut self, id: SequenceId) -> Result<SequenceId, EngineError> {
+        self.cache.fork(id)
+    }
+
+    /// Ends a sequence.
+    pub fn release_sequence(&mut self, id: SequenceId) {
+        self.cache.release(id);
+    }
+
+    /// Rolls a sequence back to its first `length` tokens.
+    ///
+    /// # Errors
+    /// It does not exist.
+    pub fn truncate_sequence(&mut self, id: SequenceId, length: usize) -> Result<(), EngineError> {
+        self.cache.truncate(id, length)
+    }
+
+    /// Appends the entries' tokens to their sequences and hands each wanted row of logits to `sink`, in order.
+    ///
+    /// # Errors
+    /// A token or sequence is unknown, a context is full; what earlier steps appended stays.
+    pub fn evaluate(&mut self, entries: &[Entry<'_>], sink: &mut dyn FnMut(Logits<'_>)) -> Result<(), EngineError> {
+        for token in entries.iter().flat_map(|entry| entry.tokens) {
+            if *token as usize >= self.vocabulary {
+                return Err(EngineError::UnknownToken { token: *token, vocabulary: self.vocabulary });
+            }
+        }
+        let mut step = Step::default();
+        for (index, entry) in entries.iter().enumerate() {
+            let mut row = 0;
+            while row < entry.tokens.len() {
+                let taken = self.fit(entry, row, &step);
+                if taken == 0 {
+                    self.run(&mut step, sink)?;
+                    continue;
+                }
+                step.push(index, entry, row..row + taken);
+                row += taken;
+            }
+        }
+        self.run(&mut step, sink)
+    }
+
+    /// How many tokens of an entry, from `row` on, still fit into the step.
+    fn fit(&self, entry: &Entry<'_>, row: usize, step: &Step) -> usize {
+        let mut outputs = step.outputs.len();
+        let room = self.limits.tokens - step.tokens.len();
+        let mut taken = 0;
+        while taken < room && row + taken < entry.tokens.len() {
+            outputs += usize::from(entry.wants(row + taken));
+            if outputs > self.limits.outputs {
+                break;
+            }
+            taken += 1;
+        }
+        taken
+    }
+
+    fn run(&mut self, step: &mut Step, sink: &mut dyn FnMut(Logits<'_>)) -> Result<(), EngineError> {
+        if step.tokens.is_empty() {
+            return Ok(());
+        }
+        // Take the blocks of every part first, so that block lists are complete when the runs borrow them.
+        let mut starts = Vec::with_capacity(step.parts.len());
+        for part in &step.parts {
+            let start = self.cache.tokens(part.sequence)?.len();
+            for copy in self.cache.append(part.sequence, &step.tokens[part.rows.clone()])? {
+                self.program.copy_block(copy.from, copy.to)?;
+            }
+            starts.push(start);
+        }
+        let mut positions = Vec::with_capacity(step.tokens.len());
+        let mut runs = Vec::with_capacity(step.parts.len());
+        for (part, &start) in step.parts.iter().zip(&starts) {
+            positions.extend((start..start + part.rows.len()).map(|p| p as u32));
+            runs.push(Run {
+                tokens: part.rows.clone(),
+                first_position: start,
+                blocks: self.cache.blocks(part.sequence)?,
+                slot: part.sequence.slot(),
+            });
+        }
+        let rows: Vec<u32> = step.outputs.iter().map(|output| output.0 as u32).collect();
+        let inputs = StepInputs { tokens: &step.tokens, positions: &positions, runs: &runs, outputs: &rows };
+        self.program.run(&inputs)?;
+        let logits = self.program.read(self.output);
+        for (values, &(_, entry, row)) in logits.chunks_exact(self.vocabulary).zip(&step.outputs) {
+            sink(Logits { entry, row, values });
+        }
+        step.clear();
+        Ok(())
+    }
+}
+
+/// A step being put together.
+#[derive(Default)]
+struct Step {
+    tokens: Vec<u32>,
+    parts: Vec<Part>,
+    /// Row of the step, entry, row of the entry.
+    outputs: Vec<(usize, usize, usize)>,
+}
+
+struct Part {
+    sequence: SequenceId,
+    rows: std::ops::Range<usize>,
+}
+
+impl Step {
+    fn push(&mut self, index: usize, entry: &Entry<'_>, rows: std::ops::Range<usize>) {
+        let first = self.tokens.len();
+        self.tokens.extend_from_slice(&entry.tokens[rows.clone()]);
+        self.parts.push(Part { sequence: entry.sequence, rows: first..self.tokens.len() });
+        for row in rows.clone().filter(|&row| entry.wants(row)) {
+            self.outputs.push((first + row - rows.start, index, row));
+        }
+    }
+
+    fn clear(&mut self) {
+        self.tokens.clear();
+        self.parts.clear();
+        self.outputs.clear();
+    }
+}
+
+fn compile_options(options: &EngineOptions) -> CompileOptions {
+    let tokens = options.step_tokens.min(options.context * options.sequences);
+    CompileOptions {
+        limits: StepLimits { tokens, outputs: options.step_outputs.min(tokens) },
+        cache: CacheSpec {
+            blocks: options.context.div_ceil(BLOCK_TOKENS) * options.sequences,
+            block_tokens: BLOCK_TOKENS,
+            key_type: options.key_type,
+            value_type: options.value_type,
+            slots: options.sequences,
+        },
+        precision: options.precision,
+    }
+}
+
+fn check(graph: &Graph, options: &EngineOptions) -> Result<(), EngineError> {
+    let setting = |name, found, least, most| {
+        if (least..=most).contains(&found) { Ok(()) } else { Err(EngineError::Setting { name, found, least, most }) }
+    };
+    setting("context", options.context, 1, 1 << 24)?;
+    setting("sequences", options.sequences, 1, 1 << 10)?;
+    setting("tokens in a step", options.step_tokens, 1, 1 << 16)?;
+    setting("outputs in a step", options.step_outputs, 1, 1 << 16)?;
+    for state in graph.states() {
+        let StateSpec::KeyValue { key_size, value_size, .. } = *state else { continue };
+        for (tensor_type, head_size) in [(options.key_type, key_size), (options.value_type, value_size)] {
+            if head_size % tensor_type.block_len() != 0 {
+                let block = tensor_type.block_len();
+                return Err(EngineError::CacheType { tensor_type, head_size, block });
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,49 @@
+//! A product with a named weight, its optional bias and factor.
+
+use ascua_graph::ValueId;
+use ascua_graph::ops::{MatMul, Scaled};
+
+use super::TensorScales;
+use crate::builder::GraphBuilder;
+use crate::error::ModelError;
+
+/// `NAME.weight [columns, rows]`, `NAME.bias`, `NAME.scale`.
+pub struct Linear {
+    product: MatMul,
+}
+
+impl Linear {
+    /// Takes the tensors of `name`.
+    ///
+    /// # Errors
+    /// The weight is missing or has another shape.
+    pub fn new(
+        builder: &mut GraphBuilder<'_>,
+        name: &str,
+        (columns, rows): (usize, usize),
+        scales: TensorScales,
+    ) -> Result<Linear, ModelError> {
+        let weight = builder.required(&format!("{name}.weight"), &[columns, rows])?;
+        let bias = builder.optional(&format!("{name}.bias"), &[rows])?;
+        let scale_name = format!("{name}.scale");
+        let scale = match scales {
+            TensorScales::Apply | TensorScales::ApplyToSum => builder.optional(&scale_name, &[1])?,
+            TensorScales::Ignore => {
+                builder.ignore(&scale_name);
+                None
+            }
+        };
+        // The scale of the activations is for hardware that quantises them to 4 bits; none of ours does.
+        builder.ignore(&format!("{name}.input_scale"));
+        let scaled = if scales == TensorScales::ApplyToSum { Scaled::ProductAndBias } else { Scaled::Product };
+        Ok(Linear { product: MatMul { weight, bias, scale, scaled } })
+    }
+
+    /// Records the product.
+    ///
+    /// # Errors
+    /// The input has another width.
+    pub fn apply(&self, builder: &mut GraphBuilder<'_>, x: ValueId) -> Result<ValueId, ModelError> {
+        builder.record(self.product.clone(), &[x])
+    }
+}
