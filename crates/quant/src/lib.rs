@@ -10,11 +10,13 @@
 
 mod block_format;
 mod error;
+mod extremes;
 mod format;
 pub mod formats;
 mod groups;
 mod little_endian;
 mod registry;
+mod rounding;
 pub mod tables;
 
 pub use block_format::{BlockFormat, Encode, Importance};

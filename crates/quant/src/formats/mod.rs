@@ -4,6 +4,7 @@
 //! kernel can be checked step by step against `quants()` and `group_scales()`.
 
 pub mod bf16;
+mod e2m1;
 pub mod f16;
 pub mod f32;
 pub mod f64;

@@ -2,9 +2,12 @@
 //!
 //! `x = 2^(e - 128) * value`, with the values doubled to integers. The low nibbles are the first half of the block.
 
-use crate::block_format::BlockFormat;
+use crate::block_format::{BlockFormat, Encode};
+use crate::extremes;
+use crate::formats::e2m1;
 use crate::formats::q8_0::{BlockQ80, Q8_0};
 use crate::groups;
+use crate::rounding;
 use crate::tables::E2M1_DOUBLED;
 use ascua_gguf::TensorType;
 use bytemuck::{Pod, Zeroable};
@@ -48,6 +51,8 @@ impl BlockFormat for MXFP4 {
     type Partner = Q8_0;
     type Activations = [BlockQ80; 1];
 
+    const ENCODE: Option<Encode<Self>> = Some(|values, _| encode(values));
+
     fn decode_block(block: &BlockMXFP4, out: &mut [f32; 32]) {
         groups::decode_scaled::<32>(&block.quants(), &[block.scale()], out);
     }
@@ -55,4 +60,15 @@ impl BlockFormat for MXFP4 {
     fn dot_block(block: &BlockMXFP4, [facing]: &[BlockQ80; 1]) -> f32 {
         facing.d.to_f32() * block.scale() * groups::dot(&block.quants(), &facing.qs) as f32
     }
+}
+
+/// The largest magnitude lands between 4 and 8, of which the largest value is 6.
+fn encode(values: &[f32; 32]) -> BlockMXFP4 {
+    let largest = extremes::farthest_from_zero(values).abs();
+    // Exponents below those of E8M0 wrap around, as in the reference.
+    let e = if largest > 0.0 { rounding::truncate(largest.log2().floor() - 2.0 + 127.0) as u8 } else { 0 };
+    let scale = BlockMXFP4 { e, qs: [0; 16] }.scale();
+    let code = |value| e2m1::nearest_code(value, scale);
+    let (first, second) = values.split_at(16);
+    BlockMXFP4 { e, qs: std::array::from_fn(|i| code(first[i]) | code(second[i]) << 4) }
 }

@@ -3,7 +3,9 @@
 //! `x = scale * value`, with the values doubled to integers and the scales halved. In each group of 16 the low nibbles are
 //! the first half.
 
-use crate::block_format::BlockFormat;
+use crate::block_format::{BlockFormat, Encode};
+use crate::extremes;
+use crate::formats::e2m1;
 use crate::formats::q8_0::{BlockQ80, Q8_0};
 use crate::groups;
 use crate::tables::E2M1_DOUBLED;
@@ -64,6 +66,8 @@ impl BlockFormat for NVFP4 {
     type Partner = Q8_0;
     type Activations = [BlockQ80; 2];
 
+    const ENCODE: Option<Encode<Self>> = Some(|values, _| encode(values));
+
     fn decode_block(block: &BlockNVFP4, out: &mut [f32; 64]) {
         groups::decode_scaled::<16>(&block.quants(), &block.group_scales(), out);
     }
@@ -76,5 +80,42 @@ impl BlockFormat for NVFP4 {
         });
         let groups = quants.as_chunks::<16>().0.iter().zip(block.group_scales()).zip(activations);
         groups.map(|((quants, scale), (d, facing))| d * scale * groups::dot(quants, facing) as f32).sum()
+    }
+}
+
+/// The largest magnitude of each group lands near 6, the largest value.
+fn encode(values: &[f32; 64]) -> BlockNVFP4 {
+    let mut block = BlockNVFP4::zeroed();
+    let packed = block.qs.as_chunks_mut::<8>().0.iter_mut().zip(&mut block.d);
+    for ((packed, d), values) in packed.zip(values.as_chunks::<16>().0) {
+        *d = ue4m3(extremes::farthest_from_zero(values).abs() / 6.0);
+        let scale = half_of_ue4m3(*d);
+        let (first, second) = values.split_at(8);
+        for ((byte, &low), &high) in packed.iter_mut().zip(first).zip(second) {
+            *byte = e2m1::nearest_code(low, scale) | e2m1::nearest_code(high, scale) << 4;
+        }
+    }
+    block
+}
+
+/// The nearest unsigned float of four exponent and three fraction bits; halves go up.
+///
+/// Above 240 there is only 448: the reference takes the largest for all of the top exponent.
+fn ue4m3(value: f32) -> u8 {
+    const LARGEST: u8 = 0x7E;
+    const TOP_EXPONENT: u32 = 15 << 3;
+    // The smallest with an exponent of its own.
+    const NORMAL: f32 = 1.0 / 64.0;
+    if value.is_nan() || value <= 0.0 {
+        0
+    } else if value >= 256.0 {
+        LARGEST
+    } else if value < NORMAL {
+        // Steps of 2^-9; what rounds up to the eighth stays at the seventh.
+        ((value * 512.0 + 0.5) as u8).min(7)
+    } else {
+        // Half a step of the fraction, which carries into the exponent by itself.
+        let steps = ((value.to_bits() + (1 << 19)) >> 20) - ((127 - 7) << 3);
+        if steps < TOP_EXPONENT { steps as u8 } else { LARGEST }
     }
 }

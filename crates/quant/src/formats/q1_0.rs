@@ -2,7 +2,7 @@
 //!
 //! `x = d` where the bit is set, else `-d`; 1.125 bits per weight. Lowest bit first.
 
-use crate::block_format::BlockFormat;
+use crate::block_format::{BlockFormat, Encode};
 use crate::formats::q8_0::{BlockQ80, Q8_0};
 use crate::groups;
 use crate::little_endian::LeF16;
@@ -39,6 +39,8 @@ impl BlockFormat for Q1_0 {
     type Partner = Q8_0;
     type Activations = [BlockQ80; 4];
 
+    const ENCODE: Option<Encode<Self>> = Some(|values, _| encode(values));
+
     fn decode_block(block: &BlockQ10, out: &mut [f32; 128]) {
         groups::decode_scaled::<128>(&block.quants(), &[block.d.to_f32()], out);
     }
@@ -49,4 +51,17 @@ impl BlockFormat for Q1_0 {
         block.d.to_f32()
             * parts.map(|(quants, facing)| facing.d.to_f32() * groups::dot(quants, &facing.qs) as f32).sum::<f32>()
     }
+}
+
+/// The scale is the mean magnitude; zero of either sign counts as positive.
+fn encode(values: &[f32; 128]) -> BlockQ10 {
+    let mut sum = 0.0;
+    for value in values {
+        sum += value.abs();
+    }
+    let mut qs = [0; 16];
+    for (byte, values) in qs.iter_mut().zip(values.as_chunks::<8>().0) {
+        *byte = values.iter().enumerate().fold(0, |bits, (i, &value)| bits | u8::from(value >= 0.0) << i);
+    }
+    BlockQ10 { d: LeF16::from_f32(sum / 128.0), qs }
 }

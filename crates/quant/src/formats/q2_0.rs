@@ -2,10 +2,12 @@
 //!
 //! `x = d * (q - 1)`, 2.25 bits per weight. Four neighbours to a byte, lowest bits first.
 
-use crate::block_format::BlockFormat;
+use crate::block_format::{BlockFormat, Encode};
+use crate::extremes;
 use crate::formats::q8_0::{BlockQ80, Q8_0};
 use crate::groups;
 use crate::little_endian::LeF16;
+use crate::rounding;
 use ascua_gguf::TensorType;
 use bytemuck::{Pod, Zeroable};
 
@@ -39,6 +41,8 @@ impl BlockFormat for Q2_0 {
     type Partner = Q8_0;
     type Activations = [BlockQ80; 2];
 
+    const ENCODE: Option<Encode<Self>> = Some(|values, _| encode(values));
+
     fn decode_block(block: &BlockQ20, out: &mut [f32; 64]) {
         groups::decode_scaled::<64>(&block.quants(), &[block.d.to_f32()], out);
     }
@@ -49,4 +53,16 @@ impl BlockFormat for Q2_0 {
         block.d.to_f32()
             * parts.map(|(quants, facing)| facing.d.to_f32() * groups::dot(quants, &facing.qs) as f32).sum::<f32>()
     }
+}
+
+/// The scale is the largest magnitude, so the code for 2 stays unused.
+fn encode(values: &[f32; 64]) -> BlockQ20 {
+    let d = extremes::farthest_from_zero(values).abs();
+    let inverse = extremes::inverse(d);
+    let code = |value: f32| (rounding::round_half_away(value * inverse) + 1).clamp(0, 3) as u8;
+    let mut qs = [0; 16];
+    for (byte, values) in qs.iter_mut().zip(values.as_chunks::<4>().0) {
+        *byte = values.iter().enumerate().fold(0, |bits, (i, &value)| bits | code(value) << (2 * i));
+    }
+    BlockQ20 { d: LeF16::from_f32(d), qs }
 }

@@ -2,10 +2,12 @@
 //!
 //! `x = d * (q - 8)`. The low nibbles are the first half of the block, the high nibbles the second.
 
-use crate::block_format::BlockFormat;
+use crate::block_format::{BlockFormat, Encode};
+use crate::extremes;
 use crate::formats::q8_0::{BlockQ80, Q8_0};
 use crate::groups;
 use crate::little_endian::LeF16;
+use crate::rounding;
 use ascua_gguf::TensorType;
 use bytemuck::{Pod, Zeroable};
 
@@ -41,6 +43,8 @@ impl BlockFormat for Q4_0 {
     type Partner = Q8_0;
     type Activations = [BlockQ80; 1];
 
+    const ENCODE: Option<Encode<Self>> = Some(|values, _| encode(values));
+
     fn decode_block(block: &BlockQ40, out: &mut [f32; 32]) {
         groups::decode_scaled::<32>(&block.quants(), &[block.d.to_f32()], out);
     }
@@ -48,4 +52,13 @@ impl BlockFormat for Q4_0 {
     fn dot_block(block: &BlockQ40, [facing]: &[BlockQ80; 1]) -> f32 {
         groups::dot(&block.quants(), &facing.qs) as f32 * block.d.to_f32() * facing.d.to_f32()
     }
+}
+
+/// The value farthest from zero becomes -8, the end of the wider side.
+fn encode(values: &[f32; 32]) -> BlockQ40 {
+    let d = extremes::farthest_from_zero(values) / -8.0;
+    let inverse = extremes::inverse(d);
+    let code = |value: f32| (rounding::truncate(value * inverse + 8.5) as i8).min(15) as u8;
+    let (first, second) = values.split_at(16);
+    BlockQ40 { d: LeF16::from_f32(d), qs: std::array::from_fn(|i| code(first[i]) | code(second[i]) << 4) }
 }

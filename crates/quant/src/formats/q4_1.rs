@@ -3,10 +3,12 @@
 //! `x = d * q + m`. The low nibbles are the first half of the block, the high nibbles the second. The activations carry
 //! their sum (Q8_1), so the minimum costs one product per block.
 
-use crate::block_format::BlockFormat;
+use crate::block_format::{BlockFormat, Encode};
+use crate::extremes;
 use crate::formats::q8_1::{BlockQ81, Q8_1};
 use crate::groups;
 use crate::little_endian::LeF16;
+use crate::rounding;
 use ascua_gguf::TensorType;
 use bytemuck::{Pod, Zeroable};
 
@@ -44,6 +46,8 @@ impl BlockFormat for Q4_1 {
     type Partner = Q8_1;
     type Activations = [BlockQ81; 1];
 
+    const ENCODE: Option<Encode<Self>> = Some(|values, _| encode(values));
+
     fn decode_block(block: &BlockQ41, out: &mut [f32; 32]) {
         groups::decode_affine::<32>(&block.quants(), &[block.d.to_f32()], &[-block.m.to_f32()], out);
     }
@@ -51,5 +55,18 @@ impl BlockFormat for Q4_1 {
     fn dot_block(block: &BlockQ41, [facing]: &[BlockQ81; 1]) -> f32 {
         let product = groups::dot(&block.quants(), &facing.qs) as f32;
         block.d.to_f32() * facing.d.to_f32() * product + block.m.to_f32() * facing.s.to_f32()
+    }
+}
+
+fn encode(values: &[f32; 32]) -> BlockQ41 {
+    let (low, high) = extremes::range(values);
+    let d = (high - low) / 15.0;
+    let inverse = extremes::inverse(d);
+    let code = |value: f32| (rounding::truncate((value - low) * inverse + 0.5) as i8).min(15) as u8;
+    let (first, second) = values.split_at(16);
+    BlockQ41 {
+        d: LeF16::from_f32(d),
+        m: LeF16::from_f32(low),
+        qs: std::array::from_fn(|i| code(first[i]) | code(second[i]) << 4),
     }
 }

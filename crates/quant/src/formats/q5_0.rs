@@ -3,10 +3,12 @@
 //! `x = d * (q - 16)`. The low nibbles are the first half of the block, the high nibbles the second; bit `i` of `qh` is
 //! the fifth bit of element `i`.
 
-use crate::block_format::BlockFormat;
+use crate::block_format::{BlockFormat, Encode};
+use crate::extremes;
 use crate::formats::q8_0::{BlockQ80, Q8_0};
 use crate::groups;
 use crate::little_endian::LeF16;
+use crate::rounding;
 use ascua_gguf::TensorType;
 use bytemuck::{Pod, Zeroable};
 
@@ -52,6 +54,8 @@ impl BlockFormat for Q5_0 {
     type Partner = Q8_0;
     type Activations = [BlockQ80; 1];
 
+    const ENCODE: Option<Encode<Self>> = Some(|values, _| encode(values));
+
     fn decode_block(block: &BlockQ50, out: &mut [f32; 32]) {
         groups::decode_scaled::<32>(&block.quants(), &[block.d.to_f32()], out);
     }
@@ -59,4 +63,21 @@ impl BlockFormat for Q5_0 {
     fn dot_block(block: &BlockQ50, [facing]: &[BlockQ80; 1]) -> f32 {
         block.d.to_f32() * facing.d.to_f32() * groups::dot(&block.quants(), &facing.qs) as f32
     }
+}
+
+/// The value farthest from zero becomes -16, the end of the wider side.
+fn encode(values: &[f32; 32]) -> BlockQ50 {
+    let d = extremes::farthest_from_zero(values) / -16.0;
+    let inverse = extremes::inverse(d);
+    let codes = values.map(|value| (rounding::truncate(value * inverse + 16.5) as i8).min(31) as u8);
+    let (qh, qs) = pack_five_bits(&codes);
+    BlockQ50 { d: LeF16::from_f32(d), qh, qs }
+}
+
+/// Fifth bits and nibbles of 32 codes.
+#[inline(always)]
+pub(crate) fn pack_five_bits(codes: &[u8; 32]) -> ([u8; 4], [u8; 16]) {
+    let fifth = codes.iter().enumerate().fold(0, |bits, (i, code)| bits | u32::from(code >> 4 & 1) << i);
+    let nibbles = std::array::from_fn(|i| codes[i] & 0xF | (codes[i + 16] & 0xF) << 4);
+    (fifth.to_le_bytes(), nibbles)
 }

@@ -2,11 +2,13 @@
 //!
 //! `x = d * q + m`. Packed as Q5_0; the activations carry their sum, as for Q4_1.
 
-use crate::block_format::BlockFormat;
-use crate::formats::q5_0::fifth_bits;
+use crate::block_format::{BlockFormat, Encode};
+use crate::extremes;
+use crate::formats::q5_0::{fifth_bits, pack_five_bits};
 use crate::formats::q8_1::{BlockQ81, Q8_1};
 use crate::groups;
 use crate::little_endian::LeF16;
+use crate::rounding;
 use ascua_gguf::TensorType;
 use bytemuck::{Pod, Zeroable};
 
@@ -47,6 +49,8 @@ impl BlockFormat for Q5_1 {
     type Partner = Q8_1;
     type Activations = [BlockQ81; 1];
 
+    const ENCODE: Option<Encode<Self>> = Some(|values, _| encode(values));
+
     fn decode_block(block: &BlockQ51, out: &mut [f32; 32]) {
         groups::decode_affine::<32>(&block.quants(), &[block.d.to_f32()], &[-block.m.to_f32()], out);
     }
@@ -55,4 +59,13 @@ impl BlockFormat for Q5_1 {
         let product = groups::dot(&block.quants(), &facing.qs) as f32;
         block.d.to_f32() * facing.d.to_f32() * product + block.m.to_f32() * facing.s.to_f32()
     }
+}
+
+fn encode(values: &[f32; 32]) -> BlockQ51 {
+    let (low, high) = extremes::range(values);
+    let d = (high - low) / 31.0;
+    let inverse = extremes::inverse(d);
+    let codes = values.map(|value| rounding::truncate((value - low) * inverse + 0.5) as u8);
+    let (qh, qs) = pack_five_bits(&codes);
+    BlockQ51 { d: LeF16::from_f32(d), m: LeF16::from_f32(low), qh, qs }
 }

@@ -2,9 +2,11 @@
 //!
 //! `x = d * q`. A weight format, and the partner of the formats with blocks of 32 to 128 and no minimum.
 
-use crate::block_format::BlockFormat;
+use crate::block_format::{BlockFormat, Encode};
+use crate::extremes;
 use crate::groups;
 use crate::little_endian::LeF16;
+use crate::rounding;
 use ascua_gguf::TensorType;
 use bytemuck::{Pod, Zeroable};
 
@@ -30,6 +32,8 @@ impl BlockFormat for Q8_0 {
     type Partner = Q8_0;
     type Activations = [BlockQ80; 1];
 
+    const ENCODE: Option<Encode<Self>> = Some(|values, _| encode(values));
+
     fn decode_block(block: &BlockQ80, out: &mut [f32; 32]) {
         groups::decode_scaled::<32>(&block.qs, &[block.d.to_f32()], out);
     }
@@ -37,4 +41,10 @@ impl BlockFormat for Q8_0 {
     fn dot_block(block: &BlockQ80, [facing]: &[BlockQ80; 1]) -> f32 {
         groups::dot(&block.qs, &facing.qs) as f32 * (block.d.to_f32() * facing.d.to_f32())
     }
+}
+
+fn encode(values: &[f32; 32]) -> BlockQ80 {
+    let d = extremes::largest_magnitude(values) / 127.0;
+    let inverse = extremes::inverse(d);
+    BlockQ80 { d: LeF16::from_f32(d), qs: values.map(|value| rounding::round_half_away(value * inverse) as i8) }
 }

@@ -2,9 +2,11 @@
 //!
 //! `x = d * q`. The activation format of all super-block weights; `bsums` serves those with minimums.
 
-use crate::block_format::BlockFormat;
+use crate::block_format::{BlockFormat, Encode};
+use crate::extremes;
 use crate::groups;
 use crate::little_endian::{LeF32, LeI16};
+use crate::rounding;
 use ascua_gguf::TensorType;
 use bytemuck::{Pod, Zeroable};
 
@@ -32,6 +34,8 @@ impl BlockFormat for Q8_K {
     type Partner = Q8_K;
     type Activations = [BlockQ8K; 1];
 
+    const ENCODE: Option<Encode<Self>> = Some(|values, _| encode(values));
+
     fn decode_block(block: &BlockQ8K, out: &mut [f32; 256]) {
         groups::decode_scaled::<256>(&block.qs, &[block.d.get()], out);
     }
@@ -39,4 +43,19 @@ impl BlockFormat for Q8_K {
     fn dot_block(block: &BlockQ8K, [facing]: &[BlockQ8K; 1]) -> f32 {
         block.d.get() * facing.d.get() * groups::dot(&block.qs, &facing.qs) as f32
     }
+}
+
+/// The value farthest from zero becomes -127, whatever its sign: the scale takes the opposite one.
+fn encode(values: &[f32; 256]) -> BlockQ8K {
+    let farthest = extremes::farthest_from_zero(values);
+    if farthest == 0.0 {
+        return BlockQ8K::zeroed();
+    }
+    let inverse = -127.0 / farthest;
+    let qs = values.map(|value| rounding::round_half_even(inverse * value).min(127) as i8);
+    let mut bsums = [LeI16::default(); 16];
+    for (sum, quants) in bsums.iter_mut().zip(qs.as_chunks::<16>().0) {
+        *sum = LeI16::new(quants.iter().map(|&quant| i16::from(quant)).sum());
+    }
+    BlockQ8K { d: LeF32::new(1.0 / inverse), qs, bsums }
 }

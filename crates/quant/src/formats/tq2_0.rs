@@ -2,10 +2,12 @@
 //!
 //! `x = d * (q - 1)`, 2.0625 bits per weight: more than TQ1_0, but quicker to unpack. Packed as Q2_K.
 
-use crate::block_format::BlockFormat;
+use crate::block_format::{BlockFormat, Encode};
+use crate::extremes;
 use crate::formats::q8_k::{BlockQ8K, Q8_K};
 use crate::groups;
 use crate::little_endian::LeF16;
+use crate::rounding;
 use ascua_gguf::TensorType;
 use bytemuck::{Pod, Zeroable};
 
@@ -39,6 +41,8 @@ impl BlockFormat for TQ2_0 {
     type Partner = Q8_K;
     type Activations = [BlockQ8K; 1];
 
+    const ENCODE: Option<Encode<Self>> = Some(|values, _| encode(values));
+
     fn decode_block(block: &BlockTQ20, out: &mut [f32; 256]) {
         groups::decode_scaled::<256>(&block.quants(), &[block.d.to_f32()], out);
     }
@@ -46,4 +50,17 @@ impl BlockFormat for TQ2_0 {
     fn dot_block(block: &BlockTQ20, [facing]: &[BlockQ8K; 1]) -> f32 {
         block.d.to_f32() * facing.d.get() * groups::dot(&block.quants(), &facing.qs) as f32
     }
+}
+
+fn encode(values: &[f32; 256]) -> BlockTQ20 {
+    let d = extremes::largest_magnitude(values);
+    let inverse = extremes::inverse(d);
+    let code = |value: f32| (rounding::round_half_away(value * inverse) as u8).wrapping_add(1) & 3;
+    let mut qs = [0; 64];
+    for (packed, values) in qs.as_chunks_mut::<32>().0.iter_mut().zip(values.as_chunks::<128>().0) {
+        for (i, byte) in packed.iter_mut().enumerate() {
+            *byte = (0..4).fold(0, |bits, pair| bits | code(values[i + 32 * pair]) << (2 * pair));
+        }
+    }
+    BlockTQ20 { qs, d: LeF16::from_f32(d) }
 }
