@@ -151,6 +151,8 @@ pub enum Malformed {
     ElementType { key: String, found: u32 },
     #[error("metadata key `{key}` has arrays nested deeper than {}", limits::MAX_ARRAY_DEPTH)]
     ArrayDepth { key: String },
+    #[error("metadata key `{key}` has more than {} arrays inside its array", limits::MAX_NESTED_ARRAYS)]
+    NestedArrays { key: String },
     #[error("metadata key `{key}` announces {found} elements of type {element}; at most {limit} can be in the file")]
     ArrayLength { key: String, found: u64, element: &'static str, limit: u64 },
     #[error("metadata key `{key}` announces a string of {found} bytes; at most {limit} can be in the file")]

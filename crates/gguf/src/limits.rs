@@ -16,6 +16,8 @@ pub const MAX_STRING_BYTES: u64 = 1 << 28;
 pub const MAX_ARRAY_ELEMENTS: u64 = 1 << 28;
 /// Arrays within arrays: 1 is a flat array.
 pub const MAX_ARRAY_DEPTH: u32 = 4;
+/// Arrays inside the array of one key, on all levels together. A count of them says little about their size.
+pub const MAX_NESTED_ARRAYS: u64 = 1 << 20;
 /// Dimensions of a tensor (as in the field's other readers).
 pub const MAX_DIMENSIONS: u32 = 4;
 /// Where tensors start without `general.alignment`: multiples of this (GGUF specification).

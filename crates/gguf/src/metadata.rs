@@ -33,7 +33,7 @@ pub enum MetadataError {
         wanted: &'static str,
     },
     /// The number does not fit.
-    #[error("metadata key `{key}` is {found}, which is not {wanted}")]
+    #[error("metadata key `{key}` holds {found}, which is not {wanted}")]
     Range {
         /// The key.
         key: String,
@@ -186,12 +186,12 @@ impl Metadata {
 
     /// An array of whole numbers of any integer type.
     pub fn integers(&self, key: &str) -> Result<Option<Vec<i64>>, MetadataError> {
-        self.whole_numbers(key, "an array of signed integers")
+        self.whole_numbers(key, "an array of signed integers", "a signed integer")
     }
 
     /// An array of whole numbers that are not negative, of any integer type.
     pub fn unsigned_integers(&self, key: &str) -> Result<Option<Vec<u64>>, MetadataError> {
-        self.whole_numbers(key, "an array of unsigned integers")
+        self.whole_numbers(key, "an array of unsigned integers", "an unsigned integer")
     }
 
     /// An array of booleans.
@@ -248,12 +248,13 @@ impl Metadata {
         &self,
         key: &str,
         wanted: &'static str,
+        element: &'static str,
     ) -> Result<Option<Vec<T>>, MetadataError> {
         let integers = self.typed(key, wanted, |value| match value {
             Value::Array(array) => array.integers(),
             _ => None,
         })?;
-        integers.map(|integers| integers.map(|found| fit(key, found, wanted)).collect()).transpose()
+        integers.map(|integers| integers.map(|found| fit(key, found, element)).collect()).transpose()
     }
 
     fn typed<'a, T>(

@@ -106,8 +106,9 @@ pub(crate) fn alignment(metadata: &Metadata) -> Result<u64, Malformed> {
 
 /// The tensors and the offset of each in the data section.
 fn tensors(cursor: &mut Cursor<'_>, count: u64) -> Result<(Vec<TensorInfo>, Vec<u64>), Malformed> {
-    let mut tensors = Vec::new();
-    let mut offsets = Vec::new();
+    // The caller has compared the count with the bytes left.
+    let mut tensors = Vec::with_capacity(count as usize);
+    let mut offsets = Vec::with_capacity(count as usize);
     let mut names = HashSet::new();
     for index in 0..count {
         let bytes = cursor.u64(Reading::TensorName(index))?;

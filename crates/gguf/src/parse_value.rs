@@ -5,7 +5,7 @@
 
 use crate::cursor::{Cursor, Reading};
 use crate::error::shown;
-use crate::limits::{MAX_ARRAY_DEPTH, MAX_ARRAY_ELEMENTS, MAX_STRING_BYTES};
+use crate::limits::{MAX_ARRAY_DEPTH, MAX_ARRAY_ELEMENTS, MAX_NESTED_ARRAYS, MAX_STRING_BYTES};
 use crate::{Array, Malformed, StringArray, Value, ValueType};
 
 /// The type and value that follow a key.
@@ -23,15 +23,24 @@ pub(crate) fn value(cursor: &mut Cursor<'_>, key: &str) -> Result<Value, Malform
         ValueType::F32 => Value::F32(f32::from_le_bytes(cursor.array(reading)?)),
         ValueType::Bool => Value::Bool(boolean(u8::from_le_bytes(cursor.array(reading)?), key)?),
         ValueType::String => Value::String(string(cursor, key)?),
-        ValueType::Array => Value::Array(array(cursor, key, 1)?),
+        ValueType::Array => Value::Array(array(cursor, key, &mut Nesting::default())?),
         ValueType::U64 => Value::U64(u64::from_le_bytes(cursor.array(reading)?)),
         ValueType::I64 => Value::I64(i64::from_le_bytes(cursor.array(reading)?)),
         ValueType::F64 => Value::F64(f64::from_le_bytes(cursor.array(reading)?)),
     })
 }
 
-fn array(cursor: &mut Cursor<'_>, key: &str, depth: u32) -> Result<Array, Malformed> {
-    if depth > MAX_ARRAY_DEPTH {
+/// How far the arrays of one key go.
+#[derive(Default)]
+struct Nesting {
+    /// Arrays around the one being read.
+    depth: u32,
+    /// Arrays seen inside arrays.
+    arrays: u64,
+}
+
+fn array(cursor: &mut Cursor<'_>, key: &str, nesting: &mut Nesting) -> Result<Array, Malformed> {
+    if nesting.depth >= MAX_ARRAY_DEPTH {
         return Err(Malformed::ArrayDepth { key: shown(key) });
     }
     let reading = Reading::Value(key);
@@ -56,10 +65,16 @@ fn array(cursor: &mut Cursor<'_>, key: &str, depth: u32) -> Result<Array, Malfor
         }
         ValueType::String => Array::String(strings(cursor, key, count)?),
         ValueType::Array => {
+            nesting.arrays = nesting.arrays.saturating_add(count);
+            if nesting.arrays > MAX_NESTED_ARRAYS {
+                return Err(Malformed::NestedArrays { key: shown(key) });
+            }
+            nesting.depth += 1;
             let mut arrays = Vec::new();
             for _ in 0..count {
-                arrays.push(array(cursor, key, depth + 1)?);
+                arrays.push(array(cursor, key, nesting)?);
             }
+            nesting.depth -= 1;
             Array::Array(arrays)
         }
         ValueType::U64 => Array::U64(cursor.numbers(count, reading, u64::from_le_bytes)?),
