@@ -2,6 +2,8 @@
 
 mod support;
 
+use ascua_cpu::CpuDevice;
+use ascua_cpu::isa::Isa;
 use ascua_engine::{Engine, EngineOptions, Entry, ModelFile, Wanted};
 use ascua_gguf::TensorType;
 use ascua_graph::{Device, Precision, ReferenceDevice};
@@ -51,4 +53,17 @@ fn check(device: &dyn Device, piece: usize) {
 #[test]
 fn reference_device_agrees_in_one_batch() {
     check(&ReferenceDevice, support::POSITIONS);
+}
+
+#[test]
+fn cpu_agrees_on_every_level_however_the_work_is_cut() {
+    for isa in Isa::available() {
+        for threads in [1, 3] {
+            let device = CpuDevice::new(threads, isa).expect("the level is available");
+            for piece in [support::POSITIONS, 7, 1] {
+                println!("{isa}, {threads} threads, pieces of {piece}");
+                check(&device, piece);
+            }
+        }
+    }
 }

@@ -37,11 +37,11 @@ pub struct RopeParameters {
 }
 
 impl RopeParameters {
-    /// Cosines and sines for one position, `[rotary_size / 2]` each, appended to `cosines` and `sines`.
+    /// Cosines and sines for one position, `[rotary_size / 2]` each.
     ///
     /// The angle is carried as a running F32 product, as the field's engines do: with small divisors the angles grow
     /// so large that another order of rounding gives other values.
-    pub fn angles(&self, position: u32, cosines: &mut Vec<f32>, sines: &mut Vec<f32>) {
+    pub fn angles(&self, position: u32, cosines: &mut [f32], sines: &mut [f32]) {
         let step = self.base.powf(-2.0 / self.rotary_size as f32);
         let (low, high) = self.correction_range();
         let mut theta = position as f32;
@@ -57,8 +57,8 @@ impl RopeParameters {
                 angle = interpolated * (1.0 - mix) + extrapolated * mix;
                 magnitude *= 1.0 + 0.1 * (1.0 / self.frequency_scale).ln();
             }
-            cosines.push(angle.cos() * magnitude);
-            sines.push(angle.sin() * magnitude);
+            cosines[pair] = angle.cos() * magnitude;
+            sines[pair] = angle.sin() * magnitude;
             theta *= step;
         }
     }

@@ -42,7 +42,7 @@ impl OpDef for Rope {
         out.copy_from_slice(inputs[0]);
         let half = self.parameters.rotary_size / 2;
         for (row, &position) in out.chunks_exact_mut(context.width).zip(context.step.positions) {
-            let (mut cosines, mut sines) = (Vec::new(), Vec::new());
+            let (mut cosines, mut sines) = (vec![0.0; half], vec![0.0; half]);
             self.parameters.angles(position, &mut cosines, &mut sines);
             for head in row.chunks_exact_mut(context.width / self.heads) {
                 for pair in 0..half {

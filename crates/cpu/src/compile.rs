@@ -1,0 +1,445 @@
+//! From a graph to a list of work: chooses kernels, lays out shared scratch, sets barriers.
+//!
+//! A barrier stands before work only where it reads or overwrites something that work since the last barrier touches;
+//! so products of one input, or the rotations of queries and keys, run side by side.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use ascua_gguf::TensorData;
+use ascua_graph::null::{memory_plan, state_bytes};
+use ascua_graph::ops::OpDef;
+use ascua_graph::{
+    ALIGNMENT, CompileOptions, DeviceError, Graph, MemoryPlan, Node, Op, Place, Plan, RopeParameters, StateSpec,
+    WeightId, WeightSource,
+};
+
+use crate::isa::Isa;
+use crate::matmul::{ActivationLayout, MatmulKernel};
+use crate::memory::Buffer;
+use crate::pool::{ThreadPool, WorkCounters};
+use crate::program::{CpuProgram, Step, Work};
+use crate::work::attention::{AttendWork, LayerCache, StoreWork};
+use crate::work::elementwise::{AddWork, Function, GateRowsWork, GateWork, MapWork};
+use crate::work::embedding::EmbeddingWork;
+use crate::work::experts::{
+    CombineWork, ExpertMatMulWork, ExpertPrepareWork, ExpertTables, RouteWork, SortWork, prepared_limit,
+};
+use crate::work::matmul::{MatMulWork, PrepareWork};
+use crate::work::norm::RmsNormWork;
+use crate::work::rope::{RopeTableWork, RopeWork};
+use crate::work::select::SelectWork;
+
+/// What a compilation depends on besides the graph.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub isa: Isa,
+    pub threads: usize,
+    pub options: CompileOptions,
+}
+
+/// Bytes the program will take.
+pub(crate) fn plan(graph: &Graph, settings: &Settings) -> Result<MemoryPlan, DeviceError> {
+    let compiler = Compiler::new(graph, settings, None).record()?;
+    let plan = memory_plan(graph, &settings.options);
+    let own = compiler.shared.size + settings.threads * compiler.scratch_bytes;
+    Ok(MemoryPlan { scratch: plan.scratch + own as u64, ..plan })
+}
+
+/// Takes all memory and makes the program.
+pub(crate) fn compile(
+    graph: &Graph,
+    weights: Vec<WeightSource>,
+    settings: &Settings,
+    pool: Arc<ThreadPool>,
+) -> Result<CpuProgram, DeviceError> {
+    for source in &weights {
+        if source.data.len() != source.spec.bytes() {
+            return Err(DeviceError::WeightSize {
+                name: source.spec.name.clone(),
+                found: source.data.len(),
+                expected: source.spec.bytes(),
+            });
+        }
+    }
+    let compiler = Compiler::new(graph, settings, Some(&weights)).record()?;
+    let caches = graph.states().iter().map(|state| {
+        let bytes = state_bytes(state, &settings.options) as usize;
+        LayerCache::new(state, &settings.options.cache, Buffer::new("key-value cache", bytes)?)
+    });
+    let caches = caches.collect::<Result<Vec<_>, DeviceError>>()?;
+    let scratch_bytes = compiler.scratch_bytes;
+    Ok(CpuProgram {
+        counters: WorkCounters::new(compiler.steps.len()),
+        places: (0..graph.value_count()).map(|v| compiler.plan.place(ascua_graph::ValueId(v as u32))).collect(),
+        arena: Buffer::new("activations", compiler.plan.arena_bytes())?,
+        shared: Buffer::new("scratch", compiler.shared.size)?,
+        scratch: Buffer::new("scratch of the threads", scratch_bytes * settings.threads)?,
+        scratch_bytes,
+        steps: compiler.steps,
+        caches,
+        graph: graph.clone(),
+        options: settings.options,
+        pool,
+        outputs: 0,
+        tokens: 0,
+    })
+}
+
+/// Something work reads or writes.
+#[derive(Clone, Debug, PartialEq)]
+enum Resource {
+    /// Elements of the arena.
+    Arena(Range<usize>),
+    /// Bytes of the shared scratch.
+    Shared(Range<usize>),
+    /// A cache.
+    Cache(u32),
+}
+
+impl Resource {
+    fn overlaps(&self, other: &Resource) -> bool {
+        match (self, other) {
+            (Resource::Arena(a), Resource::Arena(b)) | (Resource::Shared(a), Resource::Shared(b)) => {
+                a.start < b.end && b.start < a.end
+            }
+            (Resource::Cache(a), Resource::Cache(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+/// Places in the shared scratch; nothing is given back.
+#[derive(Default)]
+struct Shared {
+    size: usize,
+}
+
+impl Shared {
+    fn take(&mut self, bytes: usize) -> Range<usize> {
+        let start = self.size;
+        self.size = (start + bytes).next_multiple_of(ALIGNMENT);
+        start..start + bytes
+    }
+}
+
+/// Prepared activations and what they were made from.
+#[derive(Clone, Debug, PartialEq)]
+struct Prepared {
+    input: Place,
+    layout: ActivationLayout,
+    tables: Option<usize>,
+}
+
+/// One of the places for prepared activations.
+struct PreparedPlace {
+    place: Range<usize>,
+    holds: Option<Prepared>,
+    used: usize,
+}
+
+/// Places for prepared activations: two, so that a change of layout need not wait.
+const PREPARED_PLACES: usize = 2;
+
+struct Compiler<'a> {
+    graph: &'a Graph,
+    settings: &'a Settings,
+    weights: Option<&'a [WeightSource]>,
+    plan: Plan,
+    steps: Vec<Step>,
+    reads: Vec<Resource>,
+    writes: Vec<Resource>,
+    shared: Shared,
+    prepared: Vec<PreparedPlace>,
+    tables: Vec<(RopeParameters, Range<usize>)>,
+    expert_tables: Vec<(Place, ExpertTables)>,
+    scratch_bytes: usize,
+    time: usize,
+}
+
+impl<'a> Compiler<'a> {
+    fn new(graph: &'a Graph, settings: &'a Settings, weights: Option<&'a [WeightSource]>) -> Compiler<'a> {
+        Compiler {
+            graph,
+            settings,
+            weights,
+            plan: Plan::new(graph, settings.options.limits),
+            steps: Vec::new(),
+            reads: Vec::new(),
+            writes: Vec::new(),
+            shared: Shared::default(),
+            prepared: Vec::new(),
+            tables: Vec::new(),
+            expert_tables: Vec::new(),
+            scratch_bytes: ALIGNMENT,
+            time: 0,
+        }
+    }
+
+    fn record(mut self) -> Result<Compiler<'a>, DeviceError> {
+        self.reserve()?;
+        for node in self.graph.nodes() {
+            self.node(node)?;
+        }
+        Ok(self)
+    }
+
+    /// Sizes the places for prepared activations by the largest product.
+    fn reserve(&mut self) -> Result<(), DeviceError> {
+        let mut largest = 0;
+        let limits = self.settings.options.limits;
+        for node in self.graph.nodes() {
+            let bytes = match &node.op {
+                Op::MatMul(op) => {
+                    let rows = self.graph.shape(node.output).rows.count(limits.tokens, limits.outputs);
+                    self.kernel(op.weight)?.activation().bytes(rows)
+                }
+                Op::ExpertMatMul(op) => {
+                    let rows = self.graph.shape(node.output).rows.count(limits.tokens, limits.outputs);
+                    let experts = self.graph.weight_spec(op.weight).matrices();
+                    prepared_limit(&self.kernel(op.weight)?.activation(), rows, experts)
+                }
+                _ => 0,
+            };
+            largest = largest.max(bytes);
+        }
+        for _ in 0..PREPARED_PLACES {
+            let place = self.shared.take(largest);
+            self.prepared.push(PreparedPlace { place, holds: None, used: 0 });
+        }
+        Ok(())
+    }
+
+    fn unsupported(operation: &str, reason: impl std::fmt::Display) -> DeviceError {
+        DeviceError::Unsupported { device: "CPU".into(), operation: operation.to_owned(), reason: reason.to_string() }
+    }
+
+    fn kernel(&self, weight: WeightId) -> Result<MatmulKernel, DeviceError> {
+        let spec = self.graph.weight_spec(weight);
+        let precision = match self.settings.options.precision {
+            ascua_graph::Precision::Exact => crate::matmul::Precision::Exact,
+            ascua_graph::Precision::Quantised => crate::matmul::Precision::Quantised,
+        };
+        MatmulKernel::new(spec.tensor_type, spec.rows(), spec.columns(), precision, self.settings.isa)
+            .map_err(|e| Self::unsupported("matmul", format!("`{}`: {e}", spec.name)))
+    }
+
+    /// The bytes of a weight; none while only planning.
+    fn data(&self, weight: WeightId) -> TensorData {
+        self.weights.map_or_else(|| TensorData::from(Vec::new()), |weights| weights[weight.0 as usize].data.clone())
+    }
+
+    /// A small weight as numbers; zeros while only planning.
+    fn floats(&self, weight: WeightId) -> Result<Vec<f32>, DeviceError> {
+        let spec = self.graph.weight_spec(weight);
+        let mut values = vec![0.0; spec.elements()];
+        if let Some(weights) = self.weights {
+            let data = &weights[weight.0 as usize].data;
+            ascua_quant::format(spec.tensor_type)
+                .decode_row(data, &mut values)
+                .map_err(|e| Self::unsupported("weight", format!("`{}`: {e}", spec.name)))?;
+        }
+        Ok(values)
+    }
+
+    fn arena(&self, place: &Place) -> Resource {
+        let limits = self.settings.options.limits;
+        let rows = place.shape.rows.count(limits.tokens, limits.outputs).max(1);
+        Resource::Arena(place.offset..place.offset + (rows - 1) * place.stride + place.shape.width)
+    }
+
+    /// Adds work; it waits for all threads where it must.
+    fn push(&mut self, work: impl Work + 'static, reads: Vec<Resource>, writes: Vec<Resource>) {
+        let clash = |a: &[Resource], b: &[Resource]| a.iter().any(|a| b.iter().any(|b| a.overlaps(b)));
+        let barrier = clash(&reads, &self.writes) || clash(&writes, &self.writes) || clash(&writes, &self.reads);
+        if barrier {
+            self.reads.clear();
+            self.writes.clear();
+        }
+        // What is overwritten in the arena is no longer what was prepared from it.
+        for prepared in &mut self.prepared {
+            if let Some(holds) = &prepared.holds {
+                let start = holds.input.offset;
+                let source = Resource::Arena(start..start + 1);
+                if writes.iter().any(|w| w.overlaps(&source)) {
+                    prepared.holds = None;
+                }
+            }
+        }
+        self.reads.extend(reads);
+        self.writes.extend(writes);
+        self.steps.push(Step { barrier, work: Box::new(work) });
+    }
+
+    fn node(&mut self, node: &Node) -> Result<(), DeviceError> {
+        let out = self.plan.place(node.output);
+        let inputs: Vec<Place> = node.inputs.iter().map(|&v| self.plan.place(v)).collect();
+        let reads: Vec<Resource> = inputs.iter().map(|place| self.arena(place)).collect();
+        let writes = vec![self.arena(&out)];
+        match &node.op {
+            Op::Embedding(op) => {
+                let tensor_type = self.graph.weight_spec(op.weight).tensor_type;
+                self.push(EmbeddingWork { table: self.data(op.weight), tensor_type, out }, reads, writes);
+            }
+            Op::RmsNorm(op) => {
+                let weight = op.weight.map(|w| self.floats(w)).transpose()?;
+                let work = RmsNormWork { weight, epsilon: op.epsilon, groups: op.groups, input: inputs[0], out };
+                self.push(work, reads, writes);
+            }
+            Op::MatMul(op) => self.matmul(op, inputs[0], out)?,
+            Op::Add(_) => self.push(AddWork { a: inputs[0], b: inputs[1], out }, reads, writes),
+            Op::Scale(op) => {
+                self.push(MapWork { function: Function::Scale(op.factor), input: inputs[0], out }, reads, writes);
+            }
+            Op::Softcap(op) => {
+                self.push(MapWork { function: Function::Softcap(op.limit), input: inputs[0], out }, reads, writes);
+            }
+            Op::Slice(_) => {} // a view: the plan already placed it inside its input
+            Op::Gate(op) => {
+                let work = GateWork { activation: op.activation, gate: inputs[0], up: inputs[1], out };
+                self.push(work, reads, writes);
+            }
+            Op::GateRows(_) => self.push(GateRowsWork { input: inputs[0], gate: inputs[1], out }, reads, writes),
+            Op::Rope(op) => self.rope(op, inputs[0], out),
+            Op::Attention(op) => self.attention(op, &inputs, out)?,
+            Op::Route(op) => {
+                self.scratch_bytes = self.scratch_bytes.max((op.experts + 1) * size_of::<f32>());
+                self.push(RouteWork { route: op.clone(), logits: inputs[0], out }, reads, writes);
+                self.sort(op, out);
+            }
+            Op::ExpertMatMul(op) => self.expert_matmul(op, inputs[0], inputs[1], out)?,
+            Op::ExpertCombine(_) => self.push(CombineWork { input: inputs[0], route: inputs[1], out }, reads, writes),
+            Op::SelectOutputs(_) => self.push(SelectWork { input: inputs[0], out }, reads, writes),
+            op @ (Op::ShortConvolution(_) | Op::SelectiveScan(_)) => {
+                return Err(Self::unsupported(op.name(), "no kernel"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes sure a value stands prepared in a layout; gives the place.
+    fn prepare(&mut self, wanted: Prepared) -> (Range<usize>, bool) {
+        self.time += 1;
+        if let Some(place) = self.prepared.iter_mut().find(|p| p.holds.as_ref() == Some(&wanted)) {
+            place.used = self.time;
+            return (place.place.clone(), false);
+        }
+        let oldest = self.prepared.iter_mut().min_by_key(|p| p.used).expect("there is at least one place");
+        oldest.used = self.time;
+        oldest.holds = Some(wanted);
+        (oldest.place.clone(), true)
+    }
+
+    fn matmul(&mut self, op: &ascua_graph::ops::MatMul, input: Place, out: Place) -> Result<(), DeviceError> {
+        let kernel = self.kernel(op.weight)?;
+        self.scratch_bytes = self.scratch_bytes.max(kernel.scratch_bytes());
+        let layout = kernel.activation();
+        let (place, fresh) = self.prepare(Prepared { input, layout, tables: None });
+        if fresh {
+            let work = PrepareWork { layout, input, prepared: place.start };
+            self.push(work, vec![self.arena(&input)], vec![Resource::Shared(place.clone())]);
+        }
+        let scale = op.scale.map(|s| self.floats(s)).transpose()?.map_or(1.0, |s| s[0]);
+        let (factor, bias_factor) = op.factors(scale);
+        let bias = op.bias.map(|b| self.floats(b)).transpose()?;
+        let work = MatMulWork {
+            kernel,
+            weight: self.data(op.weight),
+            rows: self.graph.weight_spec(op.weight).rows(),
+            prepared: place.start,
+            out,
+            factor,
+            bias: bias.map(|bias| bias.into_iter().map(|b| b * bias_factor).collect()),
+        };
+        self.push(work, vec![Resource::Shared(place)], vec![self.arena(&out)]);
+        Ok(())
+    }
+
+    fn rope(&mut self, op: &ascua_graph::ops::Rope, input: Place, out: Place) {
+        let known = self.tables.iter().find(|(parameters, _)| *parameters == op.parameters);
+        let table = match known {
+            Some((_, table)) => table.clone(),
+            None => {
+                let bytes = RopeTableWork::bytes(&op.parameters, self.settings.options.limits.tokens);
+                let table = self.shared.take(bytes);
+                self.tables.push((op.parameters.clone(), table.clone()));
+                let work = RopeTableWork { parameters: op.parameters.clone(), table: table.start };
+                self.push(work, vec![], vec![Resource::Shared(table.clone())]);
+                table
+            }
+        };
+        let work = RopeWork {
+            style: op.parameters.style,
+            rotary_size: op.parameters.rotary_size,
+            heads: op.heads,
+            table: table.start,
+            input,
+            out,
+        };
+        let reads = vec![self.arena(&input), Resource::Shared(table)];
+        self.push(work, reads, vec![self.arena(&out)]);
+    }
+
+    fn attention(&mut self, op: &ascua_graph::ops::Attention, inputs: &[Place], out: Place) -> Result<(), DeviceError> {
+        let StateSpec::KeyValue { kv_heads, key_size, value_size, window } = self.graph.states()[op.state.0 as usize]
+        else {
+            return Err(Self::unsupported(op.name(), "its state is not a key-value cache"));
+        };
+        if value_size == 0 {
+            return Err(Self::unsupported(op.name(), "no kernel for latent values"));
+        }
+        let cache = Resource::Cache(op.state.0);
+        let state = op.state.0 as usize;
+        let _ = (kv_heads, key_size);
+        let (query, key, value) = (inputs[0], inputs[1], inputs[2]);
+        let reads = vec![self.arena(&key), self.arena(&value)];
+        self.push(StoreWork { state, key, value }, reads, vec![cache.clone()]);
+        let attend = AttendWork { op: op.clone(), window, state, query, out };
+        self.push(attend, vec![cache, self.arena(&query)], vec![self.arena(&out)]);
+        Ok(())
+    }
+
+    fn sort(&mut self, op: &ascua_graph::ops::Route, route: Place) {
+        let limits = self.settings.options.limits;
+        let rows = route.shape.rows.count(limits.tokens, limits.outputs) * op.used;
+        let place = self.shared.take(ExpertTables::bytes(op.experts, rows));
+        let tables = ExpertTables { experts: op.experts, used: op.used, offset: place.start, rows };
+        self.expert_tables.push((route, tables));
+        self.push(SortWork { tables, route }, vec![self.arena(&route)], vec![Resource::Shared(place)]);
+    }
+
+    fn expert_matmul(
+        &mut self,
+        op: &ascua_graph::ops::ExpertMatMul,
+        input: Place,
+        route: Place,
+        out: Place,
+    ) -> Result<(), DeviceError> {
+        let tables = self.expert_tables.iter().rev().find(|(place, _)| *place == route).map(|(_, tables)| *tables);
+        let tables = tables.ok_or_else(|| Self::unsupported(op.name(), "its second input is not a routing"))?;
+        let sorted = Resource::Shared(tables.offset..tables.offset + ExpertTables::bytes(tables.experts, tables.rows));
+        let kernel = self.kernel(op.weight)?;
+        self.scratch_bytes = self.scratch_bytes.max(kernel.scratch_bytes());
+        let layout = kernel.activation();
+        let (place, fresh) = self.prepare(Prepared { input, layout, tables: Some(tables.offset) });
+        if fresh {
+            let work = ExpertPrepareWork { layout, tables, input, prepared: place.start };
+            let reads = vec![self.arena(&input), sorted.clone()];
+            self.push(work, reads, vec![Resource::Shared(place.clone())]);
+        }
+        let spec = self.graph.weight_spec(op.weight);
+        let work = ExpertMatMulWork {
+            kernel,
+            layout,
+            weight: self.data(op.weight),
+            matrix_bytes: spec.bytes() / spec.matrices(),
+            rows: spec.rows(),
+            scale: op.scale.map(|s| self.floats(s)).transpose()?,
+            tables,
+            prepared: place.start,
+            out,
+        };
+        self.push(work, vec![Resource::Shared(place), sorted], vec![self.arena(&out)]);
+        Ok(())
+    }
+}

@@ -1,0 +1,171 @@
+//! A compiled graph: a list of work that all threads walk together.
+//!
+//! Invariant: between two barriers no work reads or writes what another one writes; the compiler set the barriers.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use ascua_graph::null::check_step;
+use ascua_graph::{CompileOptions, DeviceError, Graph, Place, Program, StepInputs, ValueId};
+
+use crate::memory::Buffer;
+use crate::pool::{ThreadPool, WorkCounters};
+use crate::work::attention::LayerCache;
+
+/// One kind of work on the values of a step.
+pub(crate) trait Work: Send + Sync {
+    /// Pieces of this step's work and how many of them a thread should take at a time.
+    fn size(&self, context: &Context<'_>) -> Size;
+
+    /// Does some pieces.
+    ///
+    /// # Safety
+    /// The pieces are done once a step, after everything they read and before anything that overwrites it; `scratch`
+    /// has the bytes the work asked for.
+    unsafe fn run(&self, context: &Context<'_>, pieces: Range<usize>, scratch: &mut [u8]);
+}
+
+/// How work divides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Size {
+    /// Pieces.
+    pub pieces: usize,
+    /// Pieces a thread takes at a time.
+    pub chunk: usize,
+}
+
+/// What work sees of a step.
+pub(crate) struct Context<'a> {
+    /// Tokens, positions, runs, wanted rows.
+    pub step: &'a StepInputs<'a>,
+    /// Values of the graph.
+    pub arena: &'a Buffer,
+    /// Prepared activations, tables and other shared scratch; one allocation with fixed places.
+    pub shared: &'a Buffer,
+    /// Caches by state.
+    pub caches: &'a [LayerCache],
+    /// Threads that work.
+    pub threads: usize,
+}
+
+impl Context<'_> {
+    /// Rows of a value in this step.
+    pub fn rows(&self, place: &Place) -> usize {
+        place.shape.rows.count(self.step.tokens.len(), self.step.outputs.len())
+    }
+
+    /// First element of a value.
+    pub fn value(&self, place: &Place) -> *mut f32 {
+        // SAFETY: the plan put the place inside the arena.
+        unsafe { self.arena.start().cast::<f32>().add(place.offset) }
+    }
+
+    /// Columns of a row of a value.
+    ///
+    /// # Safety
+    /// The row is one of this step's and nobody writes it meanwhile.
+    pub unsafe fn row(&self, place: &Place, row: usize, columns: Range<usize>) -> &[f32] {
+        // SAFETY: the plan reserved the row.
+        unsafe { std::slice::from_raw_parts(self.value(place).add(row * place.stride + columns.start), columns.len()) }
+    }
+
+    /// As [`Context::row`], to write.
+    ///
+    /// # Safety
+    /// The row is one of this step's and nobody else reads or writes these columns meanwhile.
+    #[allow(clippy::mut_from_ref)] // the arena is shared; the caller vouches for the columns
+    pub unsafe fn row_mut(&self, place: &Place, row: usize, columns: Range<usize>) -> &mut [f32] {
+        // SAFETY: the plan reserved the row.
+        unsafe {
+            std::slice::from_raw_parts_mut(self.value(place).add(row * place.stride + columns.start), columns.len())
+        }
+    }
+
+    /// A place in the shared scratch.
+    pub fn shared(&self, offset: usize) -> *mut u8 {
+        // SAFETY: the compiler laid the place out inside the buffer.
+        unsafe { self.shared.start().add(offset) }
+    }
+}
+
+/// Work and whether all threads meet before it.
+pub(crate) struct Step {
+    pub barrier: bool,
+    pub work: Box<dyn Work>,
+}
+
+pub(crate) struct CpuProgram {
+    pub pool: Arc<ThreadPool>,
+    pub graph: Graph,
+    pub options: CompileOptions,
+    pub places: Vec<Place>,
+    pub steps: Vec<Step>,
+    pub counters: WorkCounters,
+    pub arena: Buffer,
+    pub shared: Buffer,
+    /// One part for each thread.
+    pub scratch: Buffer,
+    pub scratch_bytes: usize,
+    pub caches: Vec<LayerCache>,
+    /// Outputs of the last step.
+    pub outputs: usize,
+    pub tokens: usize,
+}
+
+impl Program for CpuProgram {
+    fn run(&mut self, step: &StepInputs<'_>) -> Result<(), DeviceError> {
+        check_step(&self.graph, &self.options, step)?;
+        (self.tokens, self.outputs) = (step.tokens.len(), step.outputs.len());
+        self.counters.reset();
+        let context = Context {
+            step,
+            arena: &self.arena,
+            shared: &self.shared,
+            caches: &self.caches,
+            threads: self.pool.threads(),
+        };
+        self.pool.run(&|worker| {
+            // SAFETY: each worker has its own part of the scratch.
+            let scratch = unsafe {
+                let start = self.scratch.start().add(worker.index * self.scratch_bytes);
+                std::slice::from_raw_parts_mut(start, self.scratch_bytes)
+            };
+            for (step, counter) in self.steps.iter().zip(self.counters.iter()) {
+                if step.barrier {
+                    worker.barrier();
+                }
+                let size = step.work.size(&context);
+                for pieces in worker.chunks(counter, size.pieces, size.chunk) {
+                    // SAFETY: the counter hands out each piece once; barriers stand where work depends on work.
+                    unsafe { step.work.run(&context, pieces, scratch) };
+                }
+            }
+        });
+        Ok(())
+    }
+
+    fn read(&self, value: ValueId) -> &[f32] {
+        let place = &self.places[value.0 as usize];
+        let rows = place.shape.rows.count(self.tokens, self.outputs);
+        // SAFETY: outputs live to the end of the plan and are dense; no step runs while `self` is borrowed.
+        unsafe {
+            let start = self.arena.start().cast::<f32>().add(place.offset);
+            std::slice::from_raw_parts(start, rows * place.shape.width)
+        }
+    }
+
+    fn copy_block(&mut self, from: u32, to: u32) -> Result<(), DeviceError> {
+        let limit = self.options.cache.blocks;
+        for block in [from, to] {
+            if block as usize >= limit {
+                return Err(DeviceError::OutOfRange { what: "block", found: block as usize, limit });
+            }
+        }
+        self.caches.iter_mut().for_each(|cache| cache.copy_block(from as usize, to as usize));
+        Ok(())
+    }
+
+    fn clear_slot(&mut self, _slot: u32) -> Result<(), DeviceError> {
+        Ok(()) // no recurrent state yet: the compiler refuses graphs that have one
+    }
+}
