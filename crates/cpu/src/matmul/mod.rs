@@ -10,7 +10,10 @@
 
 mod activation;
 mod exact;
+mod gemm;
+mod gemv;
 mod integers;
+mod quantised;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +26,7 @@ pub use activation::ActivationLayout;
 
 use crate::isa::Isa;
 use exact::ExactProduct;
+use quantised::QuantisedProduct;
 
 /// The kernels for one weight matrix.
 #[derive(Clone, Copy)]
@@ -36,6 +40,7 @@ pub struct MatmulKernel {
 #[derive(Clone, Copy)]
 enum Path {
     Exact(ExactProduct),
+    Quantised(QuantisedProduct),
 }
 
 /// The activations of a step: `tokens` rows of F32.
@@ -104,13 +109,15 @@ impl MatmulKernel {
         let too_large = UnsupportedProduct::TooLarge { weight, rows, cols };
         let row_bytes = weight.row_bytes(cols).ok_or(too_large.clone())?;
         row_bytes.checked_mul(rows).ok_or(too_large)?;
-        let _ = precision;
-        Ok(MatmulKernel {
-            rows,
-            row_bytes,
-            activation: ActivationLayout::float(cols),
-            path: Path::Exact(ExactProduct::new(weight, cols, row_bytes, isa)),
-        })
+        let quantised = match precision {
+            Precision::Exact => None,
+            Precision::Quantised => QuantisedProduct::new(weight, cols, row_bytes, isa),
+        };
+        let (activation, path) = match quantised {
+            Some(product) => (ActivationLayout::int8(product.layout()), Path::Quantised(product)),
+            None => (ActivationLayout::float(cols), Path::Exact(ExactProduct::new(weight, cols, row_bytes, isa))),
+        };
+        Ok(MatmulKernel { rows, row_bytes, activation, path })
     }
 
     /// The layout the activations must have; products over the same input with equal layouts share them.
@@ -122,6 +129,7 @@ impl MatmulKernel {
     pub fn scratch_bytes(&self) -> usize {
         let bytes = match &self.path {
             Path::Exact(exact) => exact.scratch_bytes(),
+            Path::Quantised(quantised) => quantised.scratch_bytes(),
         };
         bytes + SCRATCH_ALIGNMENT
     }
@@ -161,9 +169,14 @@ impl MatmulKernel {
         let scratch = unsafe { scratch.add(scratch.align_offset(SCRATCH_ALIGNMENT)) };
         match &self.path {
             Path::Exact(exact) => {
-                let x = self.activation.float_rows(activations);
+                let x = exact.activations(activations);
                 // SAFETY: the level was checked by `new`, lengths just now; the caller vouches for the rest.
                 unsafe { exact.run(weights, x, tokens, rows, out, scratch) }
+            }
+            Path::Quantised(quantised) => {
+                let task = quantised.task(weights, activations, tokens, out);
+                // SAFETY: as above.
+                unsafe { quantised.run(task, rows, scratch) }
             }
         }
     }

@@ -93,7 +93,6 @@ fn decode(case: &Case) -> Vec<f32> {
 /// The product in F64, and for each result the norm product that bounds rounding.
 fn reference(case: &Case, x: &[f32]) -> Vec<(f64, f64)> {
     let weights = decode(case);
-    let norm = |values: &[f32]| values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
     let mut out = Vec::new();
     for x in x.chunks_exact(case.cols) {
         for w in weights.chunks_exact(case.cols) {
@@ -182,6 +181,49 @@ fn exact_products_of_every_type_and_level_agree_with_f64() {
             for isa in Isa::available() {
                 let found = run(&case, Precision::Exact, isa, rows);
                 check(&case, &found, &expected, 1e-6, isa.name());
+            }
+        }
+    }
+}
+
+/// The activations a quantised product sees: those of the plain kernel, brought back to floats.
+fn as_quantised(case: &Case) -> Option<Vec<f32>> {
+    let kernel = MatmulKernel::new(case.weight, case.rows, case.cols, Precision::Quantised, Isa::Scalar);
+    let activation = kernel.expect("supported").activation();
+    let layout = activation.as_int8()?;
+    let mut prepared = Lines::new(activation.bytes(case.tokens));
+    let x = InputRows { data: case.x.as_ptr(), stride: case.cols, tokens: case.tokens, index: None };
+    let mut out = Vec::new();
+    for token in 0..case.tokens {
+        // SAFETY: x and prepared have the sizes the layout asks for; the view then covers the row.
+        unsafe {
+            activation.prepare(x, token, prepared.as_mut_ptr());
+            let view = layout.row(prepared.as_ptr(), token);
+            out.extend((0..case.cols).map(|k| *view.scales.add(k / 32) * f32::from(*view.values.add(k))));
+        }
+    }
+    Some(out)
+}
+
+fn norm(values: &[f32]) -> f64 {
+    values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt()
+}
+
+#[test]
+fn quantised_products_of_every_type_and_level_agree_with_f64_on_the_same_integers() {
+    for weight in TensorType::ALL {
+        for (rows, cols, tokens) in shapes(*weight) {
+            let case = case(*weight, rows, cols, tokens);
+            let seen = as_quantised(&case);
+            if let Some(seen) = &seen {
+                let difference: Vec<f32> = seen.iter().zip(&case.x).map(|(a, b)| a - b).collect();
+                // A step of 1/127 of the largest, evenly distributed: 1/(127 sqrt(12)) of it.
+                assert!(norm(&difference) < 0.02 * norm(&case.x), "{weight}: activations lost too much");
+            }
+            let expected = reference(&case, seen.as_ref().unwrap_or(&case.x));
+            for isa in Isa::available() {
+                let found = run(&case, Precision::Quantised, isa, rows);
+                check(&case, &found, &expected, 2e-6, isa.name());
             }
         }
     }

@@ -15,7 +15,7 @@ use std::ops::Range;
 
 use ascua_gguf::TensorType;
 
-use super::OutputRows;
+use super::{ActivationLayout, OutputRows};
 use crate::isa::Isa;
 use decoder::RowDecoder;
 
@@ -65,6 +65,11 @@ impl ExactProduct {
 
     pub fn scratch_bytes(&self) -> usize {
         self.tile_rows() * self.cols * size_of::<f32>()
+    }
+
+    /// Prepared activations as this product reads them.
+    pub fn activations(&self, prepared: *const u8) -> Activations {
+        ActivationLayout::float_rows(prepared, self.cols)
     }
 
     /// # Safety

@@ -9,6 +9,9 @@ mod legacy;
 mod tables;
 mod ternary;
 
+pub(crate) use legacy::halved_power_of_two;
+pub(crate) use tables::{IQ4_VALUES, MXFP4_VALUES};
+
 use ascua_gguf::TensorType;
 
 use crate::isa::Isa;

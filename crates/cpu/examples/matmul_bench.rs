@@ -1,0 +1,79 @@
+//! Speed of the products on one thread, by type: `matmul_bench [TYPE,... [ISA [ROWS COLS]]]`.
+//!
+//! Generation reads 64 MB or more of weights for 1 and 4 tokens (GB/s of weights); a prompt has 512 tokens (GOPS). Best of
+//! several runs, as neighbours on the machine only ever slow one down.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use ascua_cpu::isa::{Isa, Precision};
+use ascua_cpu::matmul::{InputRows, MatmulKernel, OutputRows};
+use ascua_gguf::TensorType;
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let types = arguments.next().unwrap_or_else(|| "Q4_0,Q4_1,Q5_0,Q8_0,Q4_K,Q5_K,Q6_K".to_owned());
+    let isa = arguments.next().map_or(Isa::detect(), |name| name.parse().expect("a level of this machine"));
+    let rows: usize = arguments.next().map_or(2048, |n| n.parse().expect("rows"));
+    let cols: usize = arguments.next().map_or(2048, |n| n.parse().expect("cols"));
+    println!("{isa}, {rows} rows of {cols}, one thread");
+    println!(
+        "{:<8} {:>11} {:>11} {:>11} {:>12} {:>10}",
+        "type", "tg GB/s", "hot GB/s", "tg4 GB/s", "pp512 GOPS", "pp64 GOPS"
+    );
+    for name in types.split(',') {
+        let weight: TensorType = name.parse().expect("a tensor type");
+        let row_bytes = weight.row_bytes(cols).expect("whole blocks");
+        let streamed_rows = (64 << 20) / row_bytes + 1;
+        let tg = measure(weight, streamed_rows, cols, 1, isa);
+        let hot = measure(weight, (768 << 10) / row_bytes, cols, 1, isa);
+        let tg4 = measure(weight, streamed_rows, cols, 4, isa);
+        let pp = measure(weight, rows, cols, 512, isa);
+        let pp64 = measure(weight, rows, cols, 64, isa);
+        let gigabytes = |seconds: f64, rows: usize| (rows * row_bytes) as f64 / seconds / 1e9;
+        let gops = |seconds: f64, tokens: usize| 2.0 * (rows * cols * tokens) as f64 / seconds / 1e9;
+        println!(
+            "{name:<8} {:>11.2} {:>11.2} {:>11.2} {:>12.1} {:>10.1}",
+            gigabytes(tg, streamed_rows),
+            gigabytes(hot, (768 << 10) / row_bytes),
+            gigabytes(tg4, streamed_rows),
+            gops(pp, 512),
+            gops(pp64, 64)
+        );
+    }
+}
+
+/// Seconds of the best run.
+fn measure(weight: TensorType, rows: usize, cols: usize, tokens: usize, isa: Isa) -> f64 {
+    let kernel = MatmulKernel::new(weight, rows, cols, Precision::Quantised, isa).expect("supported");
+    // One byte pattern for all blocks gives ordinary scales everywhere: 0x2c2c is 0.065 in half precision.
+    let weights = vec![0x2c; rows * weight.row_bytes(cols).expect("whole blocks")];
+    let x: Vec<f32> = (0..tokens * cols).map(|i| ((i * 37) % 101) as f32 / 50.0 - 1.0).collect();
+    let layout = kernel.activation();
+    let mut prepared = vec![0u8; layout.bytes(tokens) + 64];
+    let prepared = &mut prepared[..];
+    let skip = prepared.as_ptr().align_offset(64);
+    let prepared = prepared[skip..].as_mut_ptr();
+    let input = InputRows { data: x.as_ptr(), stride: cols, tokens, index: None };
+    for piece in 0..layout.pieces(tokens) {
+        // SAFETY: the input and the prepared bytes are as large as the layout asks.
+        unsafe { layout.prepare(input, piece, prepared) };
+    }
+    let mut out = vec![0f32; tokens * rows];
+    let mut scratch = vec![0u8; kernel.scratch_bytes()];
+    let chunk = kernel.row_chunk(tokens, 2);
+    let mut best = f64::INFINITY;
+    let begin = Instant::now();
+    while begin.elapsed().as_secs_f64() < 0.6 {
+        let start = Instant::now();
+        for first in (0..rows).step_by(chunk) {
+            let out = OutputRows { data: out.as_mut_ptr(), stride: rows, index: None };
+            let rows = first..rows.min(first + chunk);
+            // SAFETY: the activations were prepared above and `out` has all rows of all tokens.
+            unsafe { kernel.run(black_box(&weights), prepared, tokens, rows, out, &mut scratch) };
+        }
+        best = best.min(start.elapsed().as_secs_f64());
+    }
+    black_box(&out);
+    best
+}

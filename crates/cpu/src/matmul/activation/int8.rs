@@ -1,0 +1,294 @@
+//! Activations as 8-bit integers with a scale per 32 or 256.
+//!
+//! Few tokens are kept as rows, in natural order, for kernels that stream weights; many as panels of 16 tokens, whose
+//! vectors hold four consecutive elements of every token, for kernels that broadcast weights. A token has the same
+//! integers and scales in both, so a prompt read at once and token by token agree. Sources: GGUF's users compare with
+//! Q8_0 (32 per scale) and Q8_K (256); scales stay F32 here.
+
+use crate::isa::Isa;
+use crate::matmul::InputRows;
+
+/// Tokens of one panel: 32-bit lanes of the widest vectors.
+pub(in crate::matmul) const TOKENS_PER_PANEL: usize = 16;
+/// From this many tokens on, activations form panels.
+const PANELS_FROM: usize = 9;
+/// Rows are padded to whole super-blocks, so that kernels may read beyond the last block of an odd row.
+const PADDING: usize = 256;
+const LINE: usize = 64;
+
+/// Elements that share a scale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::matmul) enum ActivationGroup {
+    Of32,
+    Of256,
+}
+
+/// Whether and how many tokens are laid out as panels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::matmul) enum Panels {
+    /// Rows for any number of tokens.
+    Never,
+    /// Bytes are `value + 128`: the unsigned operand of VNNI's dot product.
+    Unsigned,
+    /// Bytes are the values.
+    #[allow(dead_code)] // for the levels without VNNI
+    Signed,
+}
+
+/// The layout for rows of `cols` elements, a multiple of 32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::matmul) struct Int8Layout {
+    pub cols: usize,
+    pub group: ActivationGroup,
+    pub panels: Panels,
+    /// The level the preparation is compiled for.
+    pub isa: Isa,
+}
+
+/// One token as a row; every array covers the padded row, and padding is zero.
+#[derive(Clone, Copy)]
+pub(in crate::matmul) struct RowView {
+    /// `[cols]`
+    pub values: *const i8,
+    /// `[cols / 32]`, repeated where the group is larger.
+    pub scales: *const f32,
+    /// `[cols / 32]`: sums of 32 values.
+    pub sums: *const i32,
+    /// `[cols / 32]`: sums of 32 values times their scale.
+    pub scaled_sums: *const f32,
+    /// `[cols / 16]`: sums of 16 values.
+    pub sums16: *const i16,
+    /// `[cols / 32]`: sums of 32 values.
+    pub sums32: *const i16,
+}
+
+/// Sixteen tokens as a panel.
+#[derive(Clone, Copy)]
+pub(in crate::matmul) struct PanelView {
+    /// `[cols / 4][16 tokens][4]`
+    pub values: *const u8,
+    /// `[cols / group][16 tokens]`
+    pub scales: *const f32,
+    /// `[cols / 32][16 tokens]`: sums of 32 values, times their scale where the group is of 32.
+    pub sums32: *const f32,
+    /// `[cols / 16][16 tokens]`: the same of 16 values.
+    pub sums16: *const f32,
+}
+
+impl ActivationGroup {
+    pub const fn len(self) -> usize {
+        match self {
+            ActivationGroup::Of32 => 32,
+            ActivationGroup::Of256 => 256,
+        }
+    }
+}
+
+impl Int8Layout {
+    pub fn uses_panels(&self, tokens: usize) -> bool {
+        self.panels != Panels::Never && tokens >= PANELS_FROM
+    }
+
+    pub fn bytes(&self, tokens: usize) -> usize {
+        let as_rows = tokens * self.row_stride();
+        if self.uses_panels(tokens) {
+            // No smaller than the rows of fewer tokens, so that the size grows with the tokens.
+            let fewer = (PANELS_FROM - 1) * self.row_stride();
+            fewer.max(tokens.div_ceil(TOKENS_PER_PANEL) * self.panel_stride())
+        } else {
+            as_rows
+        }
+    }
+
+    pub fn pieces(&self, tokens: usize) -> usize {
+        if self.uses_panels(tokens) { tokens.div_ceil(TOKENS_PER_PANEL) } else { tokens }
+    }
+
+    /// # Safety
+    /// As [`super::ActivationLayout::prepare`], on a machine with the layout's level.
+    pub unsafe fn prepare(&self, x: InputRows<'_>, piece: usize, out: *mut u8) {
+        // SAFETY: the caller vouches for the same.
+        unsafe {
+            match self.isa {
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx512 | Isa::Avx512Vnni => prepare_avx512(self, x, piece, out),
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx2 => prepare_avx2(self, x, piece, out),
+                _ => prepare_piece(self, x, piece, out),
+            }
+        }
+    }
+
+    /// Token `token` of activations prepared as rows.
+    pub fn row(&self, prepared: *const u8, token: usize) -> RowView {
+        let padded = self.padded();
+        let base = prepared.wrapping_add(token * self.row_stride());
+        let scales = base.wrapping_add(padded);
+        let sums = scales.wrapping_add(padded / 32 * 4);
+        let scaled_sums = sums.wrapping_add(padded / 32 * 4);
+        let sums16 = scaled_sums.wrapping_add(padded / 32 * 4);
+        let sums32 = sums16.wrapping_add(padded / 16 * 2);
+        RowView {
+            values: base.cast(),
+            scales: scales.cast(),
+            sums: sums.cast(),
+            scaled_sums: scaled_sums.cast(),
+            sums16: sums16.cast(),
+            sums32: sums32.cast(),
+        }
+    }
+
+    /// Panel `panel` of activations prepared as panels.
+    pub fn panel(&self, prepared: *const u8, panel: usize) -> PanelView {
+        let padded = self.padded();
+        let base = prepared.wrapping_add(panel * self.panel_stride());
+        let scales = base.wrapping_add(padded * TOKENS_PER_PANEL);
+        let sums32 = scales.wrapping_add(padded / self.group.len() * LINE);
+        let sums16 = sums32.wrapping_add(padded / 32 * LINE);
+        PanelView { values: base, scales: scales.cast(), sums32: sums32.cast(), sums16: sums16.cast() }
+    }
+
+    fn padded(&self) -> usize {
+        self.cols.next_multiple_of(PADDING)
+    }
+
+    fn row_stride(&self) -> usize {
+        let padded = self.padded();
+        (padded + padded / 32 * (4 + 4 + 4 + 2) + padded / 16 * 2).next_multiple_of(LINE)
+    }
+
+    fn panel_stride(&self) -> usize {
+        let padded = self.padded();
+        padded * TOKENS_PER_PANEL + (padded / self.group.len() + padded / 32 + padded / 16) * LINE
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn prepare_avx2(layout: &Int8Layout, x: InputRows<'_>, piece: usize, out: *mut u8) {
+    // SAFETY: the caller vouches for the same.
+    unsafe { prepare_piece(layout, x, piece, out) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
+unsafe fn prepare_avx512(layout: &Int8Layout, x: InputRows<'_>, piece: usize, out: *mut u8) {
+    // SAFETY: the caller vouches for the same.
+    unsafe { prepare_piece(layout, x, piece, out) }
+}
+
+#[inline(always)]
+unsafe fn prepare_piece(layout: &Int8Layout, x: InputRows<'_>, piece: usize, out: *mut u8) {
+    // SAFETY: the caller vouches for x and out; tokens stay below x.tokens.
+    unsafe {
+        if !layout.uses_panels(x.tokens) {
+            let row = std::slice::from_raw_parts(x.row(piece), layout.cols);
+            let view = layout.row(out, piece);
+            match layout.group {
+                ActivationGroup::Of32 => write_row::<32>(layout, row, view),
+                ActivationGroup::Of256 => write_row::<256>(layout, row, view),
+            }
+            return;
+        }
+        let view = layout.panel(out, piece);
+        for lane in 0..TOKENS_PER_PANEL {
+            let token = piece * TOKENS_PER_PANEL + lane;
+            let row = (token < x.tokens).then(|| std::slice::from_raw_parts(x.row(token), layout.cols));
+            match layout.group {
+                ActivationGroup::Of32 => write_lane::<32>(layout, row, view, lane),
+                ActivationGroup::Of256 => write_lane::<256>(layout, row, view, lane),
+            }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn write_row<const GROUP: usize>(layout: &Int8Layout, row: &[f32], view: RowView) {
+    let padded = layout.padded();
+    // SAFETY: the view's arrays were laid out for the padded row in memory the caller lets this piece write.
+    unsafe {
+        let values = std::slice::from_raw_parts_mut(view.values.cast_mut(), padded);
+        let scales = std::slice::from_raw_parts_mut(view.scales.cast_mut(), padded / 32);
+        let sums = std::slice::from_raw_parts_mut(view.sums.cast_mut(), padded / 32);
+        let scaled_sums = std::slice::from_raw_parts_mut(view.scaled_sums.cast_mut(), padded / 32);
+        let sums16 = std::slice::from_raw_parts_mut(view.sums16.cast_mut(), padded / 16);
+        let sums32 = std::slice::from_raw_parts_mut(view.sums32.cast_mut(), padded / 32);
+        for (g, (x, values)) in row.as_chunks::<GROUP>().0.iter().zip(values.as_chunks_mut::<GROUP>().0).enumerate() {
+            let scale = quantise(x, values);
+            for (s, values) in values.as_chunks::<32>().0.iter().enumerate() {
+                let at = g * (GROUP / 32) + s;
+                let (low, high) = (sum(&values[..16]), sum(&values[16..]));
+                scales[at] = scale;
+                sums[at] = low + high;
+                scaled_sums[at] = scale * (low + high) as f32;
+                sums16[2 * at] = low as i16;
+                sums16[2 * at + 1] = high as i16;
+                sums32[at] = (low + high) as i16;
+            }
+        }
+        let groups = row.len() / 32;
+        values[row.len()..].fill(0);
+        scales[groups..].fill(0.0);
+        sums[groups..].fill(0);
+        scaled_sums[groups..].fill(0.0);
+        sums16[2 * groups..].fill(0);
+        sums32[groups..].fill(0);
+    }
+}
+
+#[inline(always)]
+unsafe fn write_lane<const GROUP: usize>(layout: &Int8Layout, row: Option<&[f32]>, view: PanelView, lane: usize) {
+    let flip = if layout.panels == Panels::Unsigned { 0x8080_8080 } else { 0 };
+    let mut values = [0i8; GROUP];
+    let mut scale = 0.0;
+    for g in 0..layout.cols / GROUP {
+        if let Some(x) = row.and_then(|row| row[g * GROUP..].first_chunk::<GROUP>()) {
+            scale = quantise(x, &mut values);
+        }
+        let unit = if GROUP == 32 { scale } else { 1.0 };
+        // SAFETY: the view's arrays were laid out for all groups and sixteen lanes.
+        unsafe {
+            let to = view.values.cast_mut().cast::<u32>().add(g * GROUP / 4 * TOKENS_PER_PANEL + lane);
+            for (k, four) in values.as_chunks::<4>().0.iter().enumerate() {
+                to.add(k * TOKENS_PER_PANEL).write(u32::from_le_bytes(four.map(|v| v as u8)) ^ flip);
+            }
+            *view.scales.cast_mut().add(g * TOKENS_PER_PANEL + lane) = scale;
+            for (s, values) in values.as_chunks::<32>().0.iter().enumerate() {
+                let at = g * (GROUP / 32) + s;
+                let (low, high) = (sum(&values[..16]), sum(&values[16..]));
+                *view.sums32.cast_mut().add(at * TOKENS_PER_PANEL + lane) = unit * (low + high) as f32;
+                *view.sums16.cast_mut().add(2 * at * TOKENS_PER_PANEL + lane) = unit * low as f32;
+                *view.sums16.cast_mut().add((2 * at + 1) * TOKENS_PER_PANEL + lane) = unit * high as f32;
+            }
+        }
+    }
+}
+
+/// Rounds a group to `-127..=127` times the scale it returns; a group that is not finite gets a scale that is not.
+#[inline(always)]
+fn quantise<const GROUP: usize>(x: &[f32; GROUP], values: &mut [i8; GROUP]) -> f32 {
+    // As integers, magnitudes order like the floats, and infinities and NaN come last.
+    let mut largest = 0;
+    for x in x {
+        largest = largest.max((x.to_bits() & 0x7fff_ffff) as i32);
+    }
+    let largest = f32::from_bits(largest as u32);
+    if !(SMALLEST..f32::INFINITY).contains(&largest) {
+        values.fill(0);
+        return if largest < SMALLEST { 0.0 } else { f32::NAN };
+    }
+    let inverse = 127.0 / largest;
+    for (value, x) in values.iter_mut().zip(x) {
+        // Adding 1.5 * 2^23 leaves the nearest integer, ties to even, in the low bits.
+        *value = ((x * inverse + 12_582_912.0).to_bits() as i32 - 0x4b40_0000) as i8;
+    }
+    largest / 127.0
+}
+
+/// Below this a group counts as zero: its inverse would overflow.
+const SMALLEST: f32 = 1e-30;
+
+#[inline(always)]
+fn sum(values: &[i8]) -> i32 {
+    values.iter().map(|value| i32::from(*value)).sum()
+}

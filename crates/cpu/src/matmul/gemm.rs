@@ -1,0 +1,200 @@
+//! Many tokens: weights are decoded to 8-bit tiles and broadcast against panels of tokens.
+//!
+//! A tile of rows and 256 columns is decoded once and multiplied with every token, 32 at a time; vector lanes are
+//! tokens, so no operand is ever shuffled and any number of rows works. Integer sums are brought to F32 at every
+//! group of the weights' scales, exactly as few tokens are, and partial results wait in the thread's scratch.
+
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+
+use std::ops::Range;
+
+use super::activation::{Int8Layout, PanelView, Panels, TOKENS_PER_PANEL};
+use super::integers::{IntegerFormat, Offsets, SPAN};
+use super::quantised::Task;
+use crate::isa::Isa;
+
+/// Rows of a tile: with 32 tokens' panels, its 24 KB of integers stay in the first cache level.
+const TILE_ROWS: usize = 96;
+/// Tokens for which partial results are kept; more are computed in turns.
+const MAX_TOKENS: usize = 512;
+const GROUPS: usize = SPAN / 16;
+
+/// The product of a format's tiles with panels, for one level.
+#[derive(Clone, Copy)]
+pub(super) struct Gemm {
+    multiply: MultiplyTile,
+    store: StoreTile,
+    sum_values: SumValues,
+    panels: Panels,
+}
+
+/// A decoded tile: `TILE_ROWS` rows of up to 256 columns.
+#[repr(C, align(64))]
+struct Tile {
+    values: [[i8; SPAN]; TILE_ROWS],
+    scales: [[f32; GROUPS]; TILE_ROWS],
+    offsets: [[f32; GROUPS]; TILE_ROWS],
+    /// What integer sums start from: `-128 *` the sum of each group's values.
+    starts: [[i32; GROUPS]; TILE_ROWS],
+}
+
+/// Partial results of a tile: `[panel][row][16 tokens]`.
+type Partial = [[f32; TOKENS_PER_PANEL]; TILE_ROWS];
+
+/// Which columns and panels a tile meets.
+#[derive(Clone, Copy)]
+struct Extent {
+    layout: Int8Layout,
+    prepared: *const u8,
+    first_panel: usize,
+    panels: usize,
+    first_col: usize,
+    cols: usize,
+    /// Rows in use.
+    rows: usize,
+}
+
+/// Adds a tile's products to the partial results of `extent.panels` panels.
+type MultiplyTile = unsafe fn(tile: &Tile, extent: Extent, partial: *mut Partial);
+/// Writes a panel's partial results of `rows` to the first `tokens` output rows from `token` on.
+type StoreTile = unsafe fn(partial: &Partial, task: &Task<'_>, tokens: Range<usize>, rows: Range<usize>);
+/// Fills `starts` from the values of one row.
+type SumValues = unsafe fn(values: &[i8; SPAN], group: usize, starts: &mut [i32; GROUPS]);
+
+impl Gemm {
+    pub const SCRATCH_BYTES: usize = size_of::<Tile>() + MAX_TOKENS / TOKENS_PER_PANEL * size_of::<Partial>();
+
+    /// The kernels for a format, where the level has them.
+    pub fn new(format: IntegerFormat, isa: Isa) -> Option<Gemm> {
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Vnni => Some(Gemm {
+                multiply: avx512::multiply(format)?,
+                store: avx512::store,
+                sum_values: avx512::sum_values,
+                panels: Panels::Unsigned,
+            }),
+            _ => None,
+        }
+    }
+
+    pub fn panels(&self) -> Panels {
+        self.panels
+    }
+
+    /// # Safety
+    /// As [`super::quantised::QuantisedProduct::run`]; the activations are panels.
+    pub unsafe fn run(&self, format: &IntegerFormat, task: Task<'_>, rows: Range<usize>, scratch: *mut u8) {
+        // SAFETY: the scratch is aligned, as large as both, and every bit pattern is a value of their numbers.
+        let (tile, partials) = unsafe {
+            let partials = scratch.add(size_of::<Tile>()).cast::<Partial>();
+            (&mut *scratch.cast::<Tile>(), std::slice::from_raw_parts_mut(partials, MAX_TOKENS / TOKENS_PER_PANEL))
+        };
+        for first_token in (0..task.tokens).step_by(MAX_TOKENS) {
+            let tokens = first_token..task.tokens.min(first_token + MAX_TOKENS);
+            let panels = tokens.len().div_ceil(TOKENS_PER_PANEL);
+            let partials = &mut partials[..panels];
+            for first_row in rows.clone().step_by(TILE_ROWS) {
+                let rows = first_row..rows.end.min(first_row + TILE_ROWS);
+                for partial in partials.iter_mut() {
+                    partial[..rows.len()].fill([0.0; TOKENS_PER_PANEL]);
+                }
+                for first_col in (0..task.layout.cols).step_by(SPAN) {
+                    let cols = SPAN.min(task.layout.cols - first_col);
+                    // SAFETY: the kernels were made for this machine's level, the extent lies within the task.
+                    unsafe {
+                        self.decode(format, &task, rows.clone(), first_col..first_col + cols, tile);
+                        let extent = Extent {
+                            layout: task.layout,
+                            prepared: task.prepared,
+                            first_panel: first_token / TOKENS_PER_PANEL,
+                            panels,
+                            first_col,
+                            cols,
+                            rows: rows.len(),
+                        };
+                        (self.multiply)(tile, extent, partials.as_mut_ptr());
+                    }
+                }
+                for (panel, partial) in partials.iter().enumerate() {
+                    let first = first_token + panel * TOKENS_PER_PANEL;
+                    let tokens = first..tokens.end.min(first + TOKENS_PER_PANEL);
+                    // SAFETY: the caller lets this call write these rows of all tokens.
+                    unsafe { (self.store)(partial, &task, tokens, rows.clone()) };
+                }
+            }
+        }
+    }
+
+    /// Fills the tile with `rows` and `cols` of the weights.
+    unsafe fn decode(
+        &self,
+        format: &IntegerFormat,
+        task: &Task<'_>,
+        rows: Range<usize>,
+        cols: Range<usize>,
+        tile: &mut Tile,
+    ) {
+        let bytes =
+            cols.start / format.block_len * format.block_bytes..cols.end / format.block_len * format.block_bytes;
+        for (row, number) in rows.enumerate() {
+            // SAFETY: the functions were made for this machine's level.
+            unsafe {
+                let block = &task.row(number)[bytes.clone()];
+                (format.decode)(block, &mut tile.values[row], &mut tile.scales[row], &mut tile.offsets[row]);
+                (self.sum_values)(&tile.values[row], format.group, &mut tile.starts[row]);
+            }
+        }
+    }
+}
+
+impl Extent {
+    /// A panel, from the extent's first column on.
+    #[inline(always)]
+    fn panel(&self, panel: usize) -> PanelView {
+        let view = self.layout.panel(self.prepared, self.first_panel + panel);
+        PanelView {
+            values: view.values.wrapping_add(self.first_col * TOKENS_PER_PANEL),
+            scales: view.scales.wrapping_add(self.first_col / self.layout.group.len() * TOKENS_PER_PANEL),
+            sums32: view.sums32.wrapping_add(self.first_col / 32 * TOKENS_PER_PANEL),
+            sums16: view.sums16.wrapping_add(self.first_col / 16 * TOKENS_PER_PANEL),
+        }
+    }
+}
+
+/// How a format's groups are scaled: fixes the loops of a kernel at compile time.
+trait Scaling {
+    /// Elements that share a weight scale: 16 or 32.
+    const GROUP: usize;
+    const OFFSETS: Offsets;
+    /// Whether activations have a scale per 32; otherwise one per span.
+    const ACTIVATIONS: ActivationScales;
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ActivationScales {
+    PerGroup,
+    PerSpan,
+}
+
+macro_rules! scalings {
+    ($($name:ident: $group:literal, $offsets:ident, $activations:ident;)*) => {
+        $(struct $name;
+        impl Scaling for $name {
+            const GROUP: usize = $group;
+            const OFFSETS: Offsets = Offsets::$offsets;
+            const ACTIVATIONS: ActivationScales = ActivationScales::$activations;
+        })*
+    };
+}
+
+scalings! {
+    Legacy: 32, None, PerGroup;
+    LegacyOffset: 32, PerGroup, PerGroup;
+    Legacy16: 16, None, PerGroup;
+    Super32: 32, None, PerSpan;
+    Super32Offset: 32, PerGroup, PerSpan;
+    Super16: 16, None, PerSpan;
+    Super16Offset: 16, PerGroup, PerSpan;
+}

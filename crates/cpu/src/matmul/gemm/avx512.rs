@@ -1,0 +1,194 @@
+//! The GEMM with AVX-512 VNNI: 6 rows by 32 tokens, or 12 by 16, in 24 accumulators.
+//!
+//! Activations are the unsigned operand (value + 128), so weights stay signed and need no correction but the start
+//! value of the integer sums.
+
+use std::arch::x86_64::*;
+use std::ops::Range;
+
+use super::{
+    ActivationScales, Extent, GROUPS, Legacy, Legacy16, LegacyOffset, MultiplyTile, Partial, Scaling, Super16,
+    Super16Offset, Super32, Super32Offset, Tile,
+};
+use crate::matmul::activation::{PanelView, TOKENS_PER_PANEL};
+use crate::matmul::integers::{IntegerFormat, Offsets, SPAN};
+use crate::matmul::quantised::Task;
+
+pub(super) fn multiply(format: IntegerFormat) -> Option<MultiplyTile> {
+    Some(match (format.block_len, format.group, format.offsets) {
+        (256, 32, Offsets::None) => multiply_tile::<Super32>,
+        (256, 32, Offsets::PerGroup) => multiply_tile::<Super32Offset>,
+        (256, 16, Offsets::None) => multiply_tile::<Super16>,
+        (256, 16, Offsets::PerGroup) => multiply_tile::<Super16Offset>,
+        (_, 32, Offsets::None) => multiply_tile::<Legacy>,
+        (_, 32, Offsets::PerGroup) => multiply_tile::<LegacyOffset>,
+        (_, 16, Offsets::None) => multiply_tile::<Legacy16>,
+        _ => return None,
+    })
+}
+
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+unsafe fn multiply_tile<S: Scaling>(tile: &Tile, extent: Extent, partial: *mut Partial) {
+    let mut panel = 0;
+    while panel + 2 <= extent.panels {
+        // Rows beyond those in use hold values of an earlier tile; their results are never stored.
+        let mut row = 0;
+        while row < extent.rows {
+            // SAFETY: panels stay below extent.panels, rows below TILE_ROWS, a multiple of 6.
+            unsafe {
+                let panels = [extent.panel(panel), extent.panel(panel + 1)];
+                micro_kernel::<S, 6, 2>(tile, row, panels, extent.cols, partial.add(panel));
+            }
+            row += 6;
+        }
+        panel += 2;
+    }
+    if panel < extent.panels {
+        let mut row = 0;
+        while row < extent.rows {
+            // SAFETY: as above; TILE_ROWS is a multiple of 12.
+            unsafe { micro_kernel::<S, 12, 1>(tile, row, [extent.panel(panel)], extent.cols, partial.add(panel)) };
+            row += 12;
+        }
+    }
+}
+
+/// `R` rows from `row` on times `C` panels, over the columns of a tile.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)] // several arrays walk together
+unsafe fn micro_kernel<S: Scaling, const R: usize, const C: usize>(
+    tile: &Tile,
+    row: usize,
+    panels: [PanelView; C],
+    cols: usize,
+    partial: *mut Partial,
+) {
+    // SAFETY: rows and columns stay within the tile, and the panels cover the columns.
+    unsafe {
+        let values = tile.values.as_ptr().add(row).cast::<i8>();
+        let scales = tile.scales.as_ptr().add(row).cast::<f32>();
+        let offsets = tile.offsets.as_ptr().add(row).cast::<f32>();
+        let starts = tile.starts.as_ptr().add(row).cast::<i32>();
+        let mut sums = [[_mm512_setzero_ps(); C]; R];
+        for group in 0..cols / S::GROUP {
+            let mut dots = [[_mm512_setzero_si512(); C]; R];
+            for (r, dots) in dots.iter_mut().enumerate() {
+                dots.fill(_mm512_set1_epi32(*starts.add(r * GROUPS + group)));
+            }
+            for k in 0..S::GROUP / 4 {
+                let mut x = [_mm512_setzero_si512(); C];
+                for (x, panel) in x.iter_mut().zip(&panels) {
+                    *x = _mm512_loadu_si512(panel.values.add((group * S::GROUP / 4 + k) * 64).cast());
+                }
+                for (r, dots) in dots.iter_mut().enumerate() {
+                    let w = values.add(r * SPAN + group * S::GROUP + 4 * k).cast::<i32>().read_unaligned();
+                    let w = _mm512_set1_epi32(w);
+                    for (dot, x) in dots.iter_mut().zip(x) {
+                        *dot = _mm512_dpbusd_epi32(*dot, x, w);
+                    }
+                }
+            }
+            for c in 0..C {
+                for r in 0..R {
+                    let mut product = _mm512_cvtepi32_ps(dots[r][c]);
+                    if S::ACTIVATIONS == ActivationScales::PerGroup {
+                        let scale = panels[c].scales.add(group * S::GROUP / 32 * TOKENS_PER_PANEL);
+                        product = _mm512_mul_ps(product, _mm512_loadu_ps(scale));
+                    }
+                    let scale = _mm512_set1_ps(*scales.add(r * GROUPS + group));
+                    sums[r][c] = _mm512_fmadd_ps(product, scale, sums[r][c]);
+                    if S::OFFSETS == Offsets::PerGroup {
+                        let of_x = if S::GROUP == 32 { panels[c].sums32 } else { panels[c].sums16 };
+                        let of_x = _mm512_loadu_ps(of_x.add(group * TOKENS_PER_PANEL));
+                        let offset = _mm512_set1_ps(*offsets.add(r * GROUPS + group));
+                        sums[r][c] = _mm512_fmadd_ps(of_x, offset, sums[r][c]);
+                    }
+                }
+            }
+        }
+        for c in 0..C {
+            for r in 0..R {
+                let to = (*partial.add(c))[row + r].as_mut_ptr();
+                let sum = match S::ACTIVATIONS {
+                    ActivationScales::PerGroup => _mm512_add_ps(_mm512_loadu_ps(to), sums[r][c]),
+                    ActivationScales::PerSpan => {
+                        _mm512_fmadd_ps(sums[r][c], _mm512_loadu_ps(panels[c].scales), _mm512_loadu_ps(to))
+                    }
+                };
+                _mm512_storeu_ps(to, sum);
+            }
+        }
+    }
+}
+
+/// # Safety
+/// The machine has AVX-512.
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+pub(super) unsafe fn sum_values(values: &[i8; SPAN], group: usize, starts: &mut [i32; GROUPS]) {
+    // SAFETY: reads and writes stay within the arrays.
+    unsafe {
+        let ones = _mm512_set1_epi8(1);
+        let mut by_lane = [0i32; SPAN / 4];
+        for i in 0..4 {
+            let w = _mm512_loadu_si512(values.as_ptr().add(64 * i).cast());
+            let sums = _mm512_dpbusd_epi32(_mm512_setzero_si512(), ones, w);
+            _mm512_storeu_si512(by_lane.as_mut_ptr().add(16 * i).cast(), sums);
+        }
+        for (start, lanes) in starts.iter_mut().zip(by_lane.chunks_exact(group / 4)) {
+            *start = -128 * lanes.iter().sum::<i32>();
+        }
+    }
+}
+
+/// # Safety
+/// As [`super::StoreTile`], on a machine with AVX-512.
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+pub(super) unsafe fn store(partial: &Partial, task: &Task<'_>, tokens: Range<usize>, rows: Range<usize>) {
+    for first in (0..rows.len()).step_by(16) {
+        let count = (rows.len() - first).min(16);
+        let mask = (0xffffu32 >> (16 - count)) as u16;
+        let mut lanes = [_mm512_setzero_ps(); 16];
+        for (lanes, row) in lanes[..count].iter_mut().zip(&partial[first..]) {
+            // SAFETY: a row of the partial results has sixteen floats.
+            *lanes = unsafe { _mm512_loadu_ps(row.as_ptr()) };
+        }
+        transpose(&mut lanes);
+        for (token, lanes) in tokens.clone().zip(lanes) {
+            // SAFETY: the caller lets this call write `rows` of the token; the mask stops at their end.
+            unsafe { _mm512_mask_storeu_ps(task.out.row(token).add(rows.start + first), mask, lanes) };
+        }
+    }
+}
+
+/// Turns rows of sixteen tokens into tokens of sixteen rows.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn transpose(m: &mut [__m512; 16]) {
+    let mut t = *m;
+    // Pairs, then fours within 128-bit lanes.
+    for i in (0..16).step_by(2) {
+        t[i] = _mm512_unpacklo_ps(m[i], m[i + 1]);
+        t[i + 1] = _mm512_unpackhi_ps(m[i], m[i + 1]);
+    }
+    for i in (0..16).step_by(4) {
+        m[i] = _mm512_shuffle_ps::<0x44>(t[i], t[i + 2]);
+        m[i + 1] = _mm512_shuffle_ps::<0xee>(t[i], t[i + 2]);
+        m[i + 2] = _mm512_shuffle_ps::<0x44>(t[i + 1], t[i + 3]);
+        m[i + 3] = _mm512_shuffle_ps::<0xee>(t[i + 1], t[i + 3]);
+    }
+    // m[4 * q + c] holds, in lane l, column 4 * l + c of rows 4 * q to 4 * q + 3: now move lanes.
+    for c in 0..4 {
+        let (a, b) = (m[c], m[4 + c]);
+        let (e, f) = (m[8 + c], m[12 + c]);
+        t[c] = _mm512_shuffle_f32x4::<0x88>(a, b); // a0 a2 b0 b2
+        t[4 + c] = _mm512_shuffle_f32x4::<0xdd>(a, b); // a1 a3 b1 b3
+        t[8 + c] = _mm512_shuffle_f32x4::<0x88>(e, f);
+        t[12 + c] = _mm512_shuffle_f32x4::<0xdd>(e, f);
+    }
+    for c in 0..4 {
+        m[c] = _mm512_shuffle_f32x4::<0x88>(t[c], t[8 + c]); // a0 b0 e0 f0
+        m[4 + c] = _mm512_shuffle_f32x4::<0x88>(t[4 + c], t[12 + c]); // a1 b1 e1 f1
+        m[8 + c] = _mm512_shuffle_f32x4::<0xdd>(t[c], t[8 + c]); // a2 b2 e2 f2
+        m[12 + c] = _mm512_shuffle_f32x4::<0xdd>(t[4 + c], t[12 + c]);
+    }
+}

@@ -1,0 +1,128 @@
+//! The frame for blocks of 32: four blocks at a time, one 128-bit lane each.
+//!
+//! One vector holds the first halves of four blocks and another the second halves; activations are brought to the
+//! same order by two shuffles per four rows. A row's last one to three blocks read the last block again in the
+//! missing places, where the activations are zero.
+
+use std::arch::x86_64::*;
+
+use super::super::RowsDot;
+use super::prefetch;
+use crate::matmul::activation::RowView;
+use crate::matmul::integers::Offsets;
+
+/// One block type, as the frame reads it.
+pub(super) trait Block32 {
+    const BYTES: usize;
+    /// The stored value that stands for zero.
+    const ZERO: i32;
+    const OFFSETS: Offsets;
+    /// Stored values, unsigned: elements 0..16 of the four blocks, then elements 16..32.
+    unsafe fn values(blocks: [*const u8; 4]) -> [__m512i; 2];
+    unsafe fn scales(blocks: [*const u8; 4]) -> __m128;
+    unsafe fn offsets(_blocks: [*const u8; 4]) -> __m128 {
+        // SAFETY: SSE is in the baseline.
+        unsafe { _mm_setzero_ps() }
+    }
+}
+
+pub(super) struct Blocks32<B>(std::marker::PhantomData<B>);
+
+/// The sums of `R` rows with `T` tokens on their way.
+#[derive(Clone, Copy)]
+struct Sums<const R: usize, const T: usize> {
+    products: [[__m512; T]; R],
+    offsets: [[__m128; T]; R],
+}
+
+impl<B: Block32> RowsDot for Blocks32<B> {
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop)] // several arrays walk together
+    unsafe fn dot<const R: usize, const T: usize>(rows: [*const u8; R], cols: usize, x: [RowView; T]) -> [[f32; T]; R] {
+        // SAFETY: the frame stays within the rows' blocks and the padded activations; AVX-512 is the caller's.
+        unsafe {
+            let blocks = cols / 32;
+            let mut sums = Sums { products: [[_mm512_setzero_ps(); T]; R], offsets: [[_mm_setzero_ps(); T]; R] };
+            let mut block = 0;
+            while block + 4 <= blocks {
+                let places = [block * B::BYTES, (block + 1) * B::BYTES, (block + 2) * B::BYTES, (block + 3) * B::BYTES];
+                step::<B, R, T>(&mut sums, rows, places, block, x);
+                block += 4;
+            }
+            if block < blocks {
+                let place = |i: usize| (block + i).min(blocks - 1) * B::BYTES;
+                step::<B, R, T>(&mut sums, rows, [place(0), place(1), place(2), place(3)], block, x);
+            }
+            let mut out = [[0.0; T]; R];
+            for r in 0..R {
+                for t in 0..T {
+                    let mut sum = sums.products[r][t];
+                    if B::OFFSETS == Offsets::PerGroup {
+                        sum = _mm512_add_ps(sum, _mm512_zextps128_ps512(sums.offsets[r][t]));
+                    }
+                    out[r][t] = _mm512_reduce_add_ps(sum);
+                }
+            }
+            out
+        }
+    }
+}
+
+/// Four blocks, the first of them `block`, at the byte offsets `places` of every row.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)] // several arrays walk together
+unsafe fn step<B: Block32, const R: usize, const T: usize>(
+    sums: &mut Sums<R, T>,
+    rows: [*const u8; R],
+    places: [usize; 4],
+    block: usize,
+    x: [RowView; T],
+) {
+    // SAFETY: the caller keeps places and block within the rows and the padded activations.
+    unsafe {
+        let lane_starts = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
+        let mut low_x = [_mm512_setzero_si512(); T];
+        let mut high_x = [_mm512_setzero_si512(); T];
+        let mut start = [_mm512_setzero_si512(); T];
+        let mut scales_x = [_mm_setzero_ps(); T];
+        let mut scaled_sums = [_mm_setzero_ps(); T];
+        for t in 0..T {
+            let values = x[t].values.add(block * 32);
+            let (first, second) = (_mm512_loadu_si512(values.cast()), _mm512_loadu_si512(values.add(64).cast()));
+            low_x[t] = _mm512_shuffle_i32x4::<0x88>(first, second);
+            high_x[t] = _mm512_shuffle_i32x4::<0xdd>(first, second);
+            scales_x[t] = _mm_loadu_ps(x[t].scales.add(block));
+            if B::ZERO != 0 {
+                let above = _mm_loadu_si128(x[t].sums.add(block).cast());
+                let above = _mm_mullo_epi32(above, _mm_set1_epi32(-B::ZERO));
+                start[t] = _mm512_maskz_permutexvar_epi32(0x1111, lane_starts, _mm512_castsi128_si512(above));
+            }
+            if B::OFFSETS == Offsets::PerGroup {
+                scaled_sums[t] = _mm_loadu_ps(x[t].scaled_sums.add(block));
+            }
+        }
+        for r in 0..R {
+            let blocks =
+                [rows[r].add(places[0]), rows[r].add(places[1]), rows[r].add(places[2]), rows[r].add(places[3])];
+            match B::BYTES {
+                0..=24 => prefetch::<65>(blocks[0]),
+                _ => prefetch::<129>(blocks[0]),
+            }
+            let [low, high] = B::values(blocks);
+            let scales = B::scales(blocks);
+            for t in 0..T {
+                let dot = _mm512_dpbusd_epi32(start[t], low, low_x[t]);
+                let dot = _mm512_dpbusd_epi32(dot, high, high_x[t]);
+                let scale = _mm512_castps128_ps512(_mm_mul_ps(scales, scales_x[t]));
+                let scale = _mm512_permutexvar_ps(lane_starts, scale);
+                sums.products[r][t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), scale, sums.products[r][t]);
+            }
+            if B::OFFSETS == Offsets::PerGroup {
+                let offsets = B::offsets(blocks);
+                for t in 0..T {
+                    sums.offsets[r][t] = _mm_fmadd_ps(offsets, scaled_sums[t], sums.offsets[r][t]);
+                }
+            }
+        }
+    }
+}
