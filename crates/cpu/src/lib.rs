@@ -2,11 +2,14 @@
 
 mod compile;
 mod device;
+pub mod elementwise;
 pub mod isa;
+mod lanes;
 pub mod matmul;
 mod memory;
 pub mod pool;
 mod program;
+pub mod rope;
 mod work;
 
 pub use device::CpuDevice;

@@ -1,0 +1,130 @@
+//! F32 vectors of every instruction-set level behind one trait, so that a kernel is written once.
+//!
+//! A kernel is a value of a type with [`Kernel`]; [`dispatch`] runs it with the vectors of a level. The generic body is
+//! inlined into one entry per level that enables the level's instructions, so it compiles to the bare instructions.
+//!
+//! Invariant: vectors are created only inside a kernel that [`dispatch`] runs, and `dispatch` is handed levels that the
+//! machine has. That is why arithmetic on an existing vector is safe while making one is not.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod functions;
+mod portable;
+
+pub(crate) use functions::{erfc, exp, sigmoid, tanh};
+
+use crate::isa::Isa;
+
+/// A vector of F32.
+pub(crate) trait Lanes: Copy {
+    /// Numbers in a vector.
+    const LANES: usize;
+    /// Result of a comparison.
+    type Mask: Copy;
+
+    /// # Safety
+    /// The machine has the level's instructions.
+    unsafe fn splat(value: f32) -> Self;
+    /// # Safety
+    /// As [`Lanes::splat`]; `from` is readable for a whole vector.
+    unsafe fn load(from: *const f32) -> Self;
+    /// The first `count` numbers (fewer than a vector) and zeros.
+    /// # Safety
+    /// As [`Lanes::splat`]; `from` is readable for `count` numbers.
+    unsafe fn load_first(from: *const f32, count: usize) -> Self;
+    /// A vector of half-precision numbers.
+    /// # Safety
+    /// As [`Lanes::load`].
+    unsafe fn load_f16(from: *const u16) -> Self;
+    /// A vector of bfloat16 numbers.
+    /// # Safety
+    /// As [`Lanes::load`].
+    unsafe fn load_bf16(from: *const u16) -> Self;
+    /// A vector of signed bytes.
+    /// # Safety
+    /// As [`Lanes::load`].
+    unsafe fn load_i8(from: *const i8) -> Self;
+    /// # Safety
+    /// `to` is writable for a whole vector.
+    unsafe fn store(self, to: *mut f32);
+    /// # Safety
+    /// `to` is writable for `count` numbers, fewer than a vector.
+    unsafe fn store_first(self, to: *mut f32, count: usize);
+    /// Rounds to half precision, ties to even.
+    /// # Safety
+    /// `to` is writable for a whole vector.
+    unsafe fn store_f16(self, to: *mut u16);
+
+    fn add(self, other: Self) -> Self;
+    fn sub(self, other: Self) -> Self;
+    fn mul(self, other: Self) -> Self;
+    fn div(self, other: Self) -> Self;
+    /// `self * factor + addend`, rounded once where the level can.
+    fn mul_add(self, factor: Self, addend: Self) -> Self;
+    /// `minuend - self * factor`.
+    fn subtract_from(self, factor: Self, minuend: Self) -> Self;
+    /// The smaller; `other` if either is not a number.
+    fn min(self, other: Self) -> Self;
+    /// The larger; `other` if either is not a number.
+    fn max(self, other: Self) -> Self;
+    /// Nearest integer, for magnitudes below 2^22.
+    fn round(self) -> Self;
+    /// `self * 2^power` for integral powers between -250 and 250.
+    fn scale_by_power(self, power: Self) -> Self;
+    fn less(self, other: Self) -> Self::Mask;
+    /// `yes` where the mask holds, `no` elsewhere.
+    fn select(mask: Self::Mask, yes: Self, no: Self) -> Self;
+    fn sum(self) -> f32;
+    fn maximum(self) -> f32;
+}
+
+/// Work that is written once for all levels.
+pub(crate) trait Kernel {
+    /// What it computes.
+    type Output;
+
+    /// Implementations carry `#[inline(always)]`.
+    /// # Safety
+    /// The machine has the instructions of `V`, and whatever the kernel's maker promised holds.
+    unsafe fn run<V: Lanes>(self) -> Self::Output;
+}
+
+/// Runs a kernel with the vectors of a level.
+/// # Safety
+/// The machine has the level; the kernel's own contract holds.
+#[inline]
+pub(crate) unsafe fn dispatch<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
+    // SAFETY: the machine has the level, says the caller.
+    unsafe {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if isa >= Isa::Avx512 {
+                return run_avx512(kernel);
+            }
+            if isa >= Isa::Avx2 {
+                return run_avx2(kernel);
+            }
+        }
+        let _ = isa;
+        kernel.run::<portable::Portable>()
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+unsafe fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
+    // SAFETY: this function's features are those of the vector; the rest is the caller's promise.
+    unsafe { kernel.run::<avx512::Avx512>() }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
+    // SAFETY: as above.
+    unsafe { kernel.run::<avx2::Avx2>() }
+}
+
+#[cfg(test)]
+mod tests;
