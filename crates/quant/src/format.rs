@@ -113,10 +113,15 @@ fn dot_exact<F: BlockFormat>(blocks: &[F::Block], activations: &[f32]) -> Result
     for (blocks, activations) in blocks.chunks(CHUNK / F::TYPE.block_len()).zip(activations.chunks(CHUNK)) {
         let weights = &mut decoded[..activations.len()];
         decode_blocks::<F>(blocks, weights)?;
-        for (weights, activations) in weights.chunks(LANES).zip(activations.chunks(LANES)) {
+        let (whole, rest) = weights.as_chunks::<LANES>();
+        let (whole_facing, rest_facing) = activations.as_chunks::<LANES>();
+        for (weights, activations) in whole.iter().zip(whole_facing) {
             for ((sum, weight), activation) in sums.iter_mut().zip(weights).zip(activations) {
                 *sum += weight * activation;
             }
+        }
+        for ((sum, weight), activation) in sums.iter_mut().zip(rest).zip(rest_facing) {
+            *sum += weight * activation;
         }
     }
     Ok(sums.iter().sum())

@@ -19,9 +19,15 @@ pub(crate) fn decode_scaled<const GROUP: usize>(quants: &[i8], scales: &[f32], o
 pub(crate) fn decode_affine<const GROUP: usize>(quants: &[i8], scales: &[f32], minimums: &[f32], out: &mut [f32]) {
     let groups = quants.as_chunks::<GROUP>().0.iter().zip(out.as_chunks_mut::<GROUP>().0);
     for ((quants, out), (&scale, &minimum)) in groups.zip(scales.iter().zip(minimums)) {
-        for (out, &quant) in out.iter_mut().zip(quants) {
-            *out = scale * f32::from(quant) - minimum;
-        }
+        decode_affine_group(quants, scale, minimum, out);
+    }
+}
+
+/// Out of line: inlined, the compiler vectorises across the groups, with strided loads, at a third of the speed.
+#[inline(never)]
+fn decode_affine_group<const GROUP: usize>(quants: &[i8; GROUP], scale: f32, minimum: f32, out: &mut [f32; GROUP]) {
+    for (out, &quant) in out.iter_mut().zip(quants) {
+        *out = scale * f32::from(quant) - minimum;
     }
 }
 

@@ -62,11 +62,20 @@ impl LeF16 {
         let bits = self.to_bits() as u32;
         let sign = (bits & 0x8000) << 16;
         let magnitude = bits & 0x7FFF;
-        // As a 32-bit pattern the exponent is 112 (127 - 15) too small: the product corrects it, for subnormals too.
-        let scaled = f32::from_bits(magnitude << 13) * f32::from_bits((112 + 127) << 23);
-        // Infinity and NaN: the exponent must become all ones.
-        let top = if magnitude >= 0x7C00 { 0x7F80_0000 } else { 0 };
-        f32::from_bits(scaled.to_bits() | top | sign)
+        // The exponent's bias grows from 15 to 127.
+        let normal = (magnitude << 13) + (112 << 23);
+        // Below 2^-14: as the last places of 0.5, which subtracting leaves alone. No operand is subnormal: that is slow.
+        let subnormal = (f32::from_bits(0.5f32.to_bits() + magnitude) - 0.5).to_bits();
+        // Infinity and NaN: the exponent is all ones in both widths.
+        let special = (magnitude << 13) | 0x7F80_0000;
+        let widened = if magnitude >= 0x7C00 {
+            special
+        } else if magnitude < 0x0400 {
+            subnormal
+        } else {
+            normal
+        };
+        f32::from_bits(widened | sign)
     }
 
     /// Rounds to nearest, ties to even; too large becomes infinity, every NaN the quiet one of its sign.

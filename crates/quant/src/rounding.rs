@@ -24,3 +24,35 @@ pub(crate) fn round_half_even(value: f32) -> i32 {
     let bits = (value + 12_582_912.0).to_bits();
     (bits & 0x007F_FFFF) as i32 - 0x0040_0000
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn roundings_are_those_of_the_standard_library(value in -4e6f32..4e6) {
+            for value in [value, value.trunc() + 0.5, value.trunc() - 0.5, value / 1e6] {
+                prop_assert_eq!(round_half_away(value), value.round() as i32);
+                prop_assert_eq!(round_half_even(value), value.round_ties_even() as i32);
+                prop_assert_eq!(truncate(value), value.trunc() as i32);
+            }
+        }
+    }
+
+    #[test]
+    fn just_below_one_half_is_rounded_down() {
+        for (value, rounded) in [(0.499_999_97, 0), (0.5, 1), (-0.499_999_97, 0), (-0.5, -1), (126.5, 127)] {
+            assert_eq!(round_half_away(value), rounded, "{value}");
+        }
+    }
+
+    #[test]
+    fn what_no_integer_holds_has_a_zero_low_byte() {
+        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 3e9, -3e9] {
+            assert_eq!(truncate(value) as u8, 0, "{value}");
+            assert_eq!(round_half_away(value) as u8, 0, "{value}");
+        }
+    }
+}

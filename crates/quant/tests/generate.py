@@ -23,7 +23,7 @@ from gguf.constants import GGMLQuantizationType as Type
 
 DATA = pathlib.Path(__file__).parent / "data"
 
-# Type: (elements, bytes, offsets of half-precision scales); offset None: the scale is something else, see below.
+# Type: (elements, bytes, offsets of half-precision scales). Scales of another kind are set in test_blocks.
 BLOCKS = {
     "Q4_0": (32, 18, [0]), "Q4_1": (32, 20, [0, 2]), "Q5_0": (32, 22, [0]), "Q5_1": (32, 24, [0, 2]),
     "Q8_0": (32, 34, [0]), "Q8_1": (32, 36, [0, 2]),

@@ -102,8 +102,11 @@ proptest! {
         bytes.truncate(tensor_type.row_bytes(512).unwrap());
         let mut weights = vec![0.0; 512];
         stored.decode_row(&bytes, &mut weights).unwrap();
-        // Sums of magnitudes that overflow say nothing about rounding.
-        prop_assume!(weights.iter().all(|weight| weight.abs() < 1e30));
+        // Sums that overflow say nothing about rounding: without its upper bits every float is moderate.
+        if !weights.iter().all(|weight| weight.abs() < 1e30) {
+            bytes.iter_mut().for_each(|byte| *byte &= 0x3F);
+            stored.decode_row(&bytes, &mut weights).unwrap();
+        }
 
         let (exact, magnitude) = product(&weights, &activations);
         let found = f64::from(stored.dot_row(&bytes, &activations).unwrap());
