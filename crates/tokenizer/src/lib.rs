@@ -1,1 +1,38 @@
 //! TOKENS: text to token ids and back.
+//!
+//! [`Tokenizer::from_metadata`] reads `tokenizer.ggml.*` of a model file. A text goes: special tokens written out in it
+//! (`partition`) → the algorithm of the vocabulary's kind (`sentence_piece`, `byte_pair` with its `pre_tokenizers`,
+//! `word_piece`, `unigram`, `rwkv`, `plamo2`) → ids. Back: `pieces`, and [`StreamDecoder`] for answers in the making.
+//! Ids agree with llama.cpp's exactly; time is linear in the text, whatever the text.
+
+mod byte_pair;
+mod character_map;
+mod error;
+mod merge;
+mod partition;
+mod pieces;
+mod plamo2;
+mod pre_tokenizers;
+mod rank_queue;
+mod roles;
+mod rwkv;
+mod sentence_piece;
+mod stream;
+mod text_index;
+mod tokenizer;
+mod trie;
+mod unicode;
+mod unigram;
+mod vocabulary;
+mod word_piece;
+mod words;
+
+pub use error::{TokenizerError, Warning};
+pub use stream::StreamDecoder;
+pub use tokenizer::{AddSpecial, EncodeOptions, ParseSpecial, SpecialRendering, Tokenizer};
+pub use vocabulary::{SpecialTokens, TokenType, TokenizerKind, TokenizerOptions};
+
+/// The names of all pre-tokenizers that are known, for help texts.
+pub fn pre_tokenizer_names() -> impl Iterator<Item = &'static str> {
+    pre_tokenizers::names()
+}
