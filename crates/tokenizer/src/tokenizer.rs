@@ -201,12 +201,15 @@ impl Tokenizer {
     /// As [`Tokenizer::decode`], with control tokens shown or hidden.
     pub fn decode_as(&self, tokens: &[u32], special: SpecialRendering) -> String {
         let mut bytes = Vec::with_capacity(tokens.len() * 4);
+        let mut prefixed = self.vocabulary.add_space_prefix || self.vocabulary.kind == TokenizerKind::WordPiece;
         for token in tokens {
             let shown = self.token_bytes_as(*token, special);
-            let first_text = bytes.is_empty() && !self.is_special(*token);
-            let prefixed = self.vocabulary.add_space_prefix || self.vocabulary.kind == TokenizerKind::WordPiece;
-            let shown = if first_text && prefixed { shown.strip_prefix(b" ").unwrap_or(shown) } else { shown };
-            bytes.extend_from_slice(shown);
+            if prefixed && !self.is_special(*token) {
+                bytes.extend_from_slice(shown.strip_prefix(b" ").unwrap_or(shown));
+                prefixed = false;
+            } else {
+                bytes.extend_from_slice(shown);
+            }
         }
         let text = String::from_utf8_lossy(&bytes);
         match self.vocabulary.kind {

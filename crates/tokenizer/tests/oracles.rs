@@ -151,13 +151,14 @@ fn ids_agree_with_llama_cpp() {
 #[test]
 fn byte_level_and_sentencepiece_vocabularies_give_the_text_back() {
     let strings = data("oracles/strings.bin");
-    for case in CASES.iter().filter(|case| !["bert", "baichuan"].iter().any(|lossy| case.oracle.contains(lossy))) {
+    for case in CASES.iter().filter(|case| !case.oracle.contains("bert")) {
         let tokenizer = tokenizer(case.file);
         for text in strings.split(|byte| *byte == 0) {
             let text = std::str::from_utf8(text).expect("text");
             let options = EncodeOptions { add_special: AddSpecial::No, parse_special: ParseSpecial::No };
             let back = tokenizer.decode_as(&tokenizer.encode(text, options), SpecialRendering::Show);
-            assert_eq!(back, text, "{}", case.oracle);
+            // SentencePiece writes spaces as U+2581 and so cannot tell the two apart.
+            assert_eq!(back.replace('\u{2581}', " "), text.replace('\u{2581}', " "), "{}", case.oracle);
         }
     }
 }
