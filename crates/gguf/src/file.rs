@@ -36,6 +36,9 @@ const MEMORY: &str = "<memory>";
 
 impl Gguf {
     /// Maps the model at `path`; where it is the first part of a split model, the other parts too.
+    ///
+    /// The files must stay as they are while the model is open: where one is shortened, touching what is gone ends the
+    /// process (`SIGBUS` on Unix). To replace a file by renaming another onto it is safe.
     pub fn open(path: impl AsRef<Path>) -> Result<Gguf, GgufError> {
         let path = path.as_ref();
         let storage = Storage::map(path)?;
@@ -103,6 +106,14 @@ impl Gguf {
     /// Whether the tensor data is there: not where the model was opened for its header alone.
     pub fn has_data(&self) -> bool {
         self.extent != Extent::Header
+    }
+
+    /// Tells the operating system to start reading the files from the disk; returns at once. A hint: where it has no
+    /// effect, pages come in when they are touched.
+    pub fn prefetch(&self) {
+        for part in &self.parts {
+            part.storage.prefetch();
+        }
     }
 
     /// Bytes of all files of the model.

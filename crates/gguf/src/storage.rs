@@ -47,6 +47,15 @@ impl Storage {
         let mapping = unsafe { Mmap::map(&file) }.map_err(failed)?;
         Ok(Storage::Mapped(Arc::new(mapping)))
     }
+
+    /// Tells the operating system that all of it will be read soon.
+    pub fn prefetch(&self) {
+        #[cfg(unix)]
+        if let Storage::Mapped(mapping) = self {
+            // Only advice: where it is refused, pages come in when they are touched.
+            let _ = mapping.advise(memmap2::Advice::WillNeed);
+        }
+    }
 }
 
 impl Deref for Storage {

@@ -240,6 +240,7 @@ fn tensors_outlive_their_file() {
     writer.add("t", [4], TensorType::I8, vec![1, 2, 3, 4]).unwrap();
     writer.write_file(&path).unwrap();
     let gguf = Gguf::open(&path).unwrap();
+    gguf.prefetch();
     let data = gguf.data(&gguf.tensors()[0]);
     assert_eq!(data.as_ptr() as usize % 32, 0, "a mapped tensor is as aligned as in the file");
     drop(gguf);
