@@ -5,6 +5,8 @@
 //! group of the weights' scales, exactly as few tokens are, and partial results wait in the thread's scratch.
 
 #[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
 
 use std::ops::Range;
@@ -25,7 +27,7 @@ const GROUPS: usize = SPAN / 16;
 pub(super) struct Gemm {
     multiply: MultiplyTile,
     store: StoreTile,
-    sum_values: SumValues,
+    finish: FinishRow,
     panels: Panels,
 }
 
@@ -35,7 +37,7 @@ struct Tile {
     values: [[i8; SPAN]; TILE_ROWS],
     scales: [[f32; GROUPS]; TILE_ROWS],
     offsets: [[f32; GROUPS]; TILE_ROWS],
-    /// What integer sums start from: `-128 *` the sum of each group's values.
+    /// What integer sums start from, to make up for unsigned activations: `-128 *` the sum of each group's values.
     starts: [[i32; GROUPS]; TILE_ROWS],
 }
 
@@ -59,8 +61,16 @@ struct Extent {
 type MultiplyTile = unsafe fn(tile: &Tile, extent: Extent, partial: *mut Partial);
 /// Writes a panel's partial results of `rows` to the first `tokens` output rows from `token` on.
 type StoreTile = unsafe fn(partial: &Partial, task: &Task<'_>, tokens: Range<usize>, rows: Range<usize>);
-/// Fills `starts` from the values of one row.
-type SumValues = unsafe fn(values: &[i8; SPAN], group: usize, starts: &mut [i32; GROUPS]);
+/// Brings a freshly decoded row to the form the level's kernel multiplies.
+type FinishRow = unsafe fn(format: &IntegerFormat, row: &mut TileRow<'_>);
+
+/// One row of a tile.
+struct TileRow<'a> {
+    values: &'a mut [i8; SPAN],
+    scales: &'a mut [f32; GROUPS],
+    offsets: &'a mut [f32; GROUPS],
+    starts: &'a mut [i32; GROUPS],
+}
 
 impl Gemm {
     pub const SCRATCH_BYTES: usize = size_of::<Tile>() + MAX_TOKENS / TOKENS_PER_PANEL * size_of::<Partial>();
@@ -72,8 +82,15 @@ impl Gemm {
             Isa::Avx512Vnni => Some(Gemm {
                 multiply: avx512::multiply(format)?,
                 store: avx512::store,
-                sum_values: avx512::sum_values,
+                finish: avx512::finish,
                 panels: Panels::Unsigned,
+            }),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 | Isa::Avx512 => Some(Gemm {
+                multiply: avx2::multiply(format)?,
+                store: avx2::store,
+                finish: avx2::finish,
+                panels: Panels::Signed,
             }),
             _ => None,
         }
@@ -141,9 +158,14 @@ impl Gemm {
         for (row, number) in rows.enumerate() {
             // SAFETY: the functions were made for this machine's level.
             unsafe {
-                let block = &task.row(number)[bytes.clone()];
-                (format.decode)(block, &mut tile.values[row], &mut tile.scales[row], &mut tile.offsets[row]);
-                (self.sum_values)(&tile.values[row], format.group, &mut tile.starts[row]);
+                let mut row = TileRow {
+                    values: &mut tile.values[row],
+                    scales: &mut tile.scales[row],
+                    offsets: &mut tile.offsets[row],
+                    starts: &mut tile.starts[row],
+                };
+                (format.decode)(&task.row(number)[bytes.clone()], row.values, row.scales, row.offsets);
+                (self.finish)(format, &mut row);
             }
         }
     }
@@ -193,6 +215,7 @@ scalings! {
     Legacy: 32, None, PerGroup;
     LegacyOffset: 32, PerGroup, PerGroup;
     Legacy16: 16, None, PerGroup;
+    Legacy16Offset: 16, PerGroup, PerGroup;
     Super32: 32, None, PerSpan;
     Super32Offset: 32, PerGroup, PerSpan;
     Super16: 16, None, PerSpan;

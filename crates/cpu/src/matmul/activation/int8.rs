@@ -31,7 +31,6 @@ pub(in crate::matmul) enum Panels {
     /// Bytes are `value + 128`: the unsigned operand of VNNI's dot product.
     Unsigned,
     /// Bytes are the values.
-    #[allow(dead_code)] // for the levels without VNNI
     Signed,
 }
 

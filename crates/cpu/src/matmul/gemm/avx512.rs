@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::{
     ActivationScales, Extent, GROUPS, Legacy, Legacy16, LegacyOffset, MultiplyTile, Partial, Scaling, Super16,
-    Super16Offset, Super32, Super32Offset, Tile,
+    Super16Offset, Super32, Super32Offset, Tile, TileRow,
 };
 use crate::matmul::activation::{PanelView, TOKENS_PER_PANEL};
 use crate::matmul::integers::{IntegerFormat, Offsets, SPAN};
@@ -121,20 +121,22 @@ unsafe fn micro_kernel<S: Scaling, const R: usize, const C: usize>(
     }
 }
 
+/// Fills the start values of a decoded row.
+///
 /// # Safety
-/// The machine has AVX-512.
+/// The machine has AVX-512 with VNNI.
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-pub(super) unsafe fn sum_values(values: &[i8; SPAN], group: usize, starts: &mut [i32; GROUPS]) {
+pub(super) unsafe fn finish(format: &IntegerFormat, row: &mut TileRow<'_>) {
     // SAFETY: reads and writes stay within the arrays.
     unsafe {
         let ones = _mm512_set1_epi8(1);
         let mut by_lane = [0i32; SPAN / 4];
         for i in 0..4 {
-            let w = _mm512_loadu_si512(values.as_ptr().add(64 * i).cast());
+            let w = _mm512_loadu_si512(row.values.as_ptr().add(64 * i).cast());
             let sums = _mm512_dpbusd_epi32(_mm512_setzero_si512(), ones, w);
             _mm512_storeu_si512(by_lane.as_mut_ptr().add(16 * i).cast(), sums);
         }
-        for (start, lanes) in starts.iter_mut().zip(by_lane.chunks_exact(group / 4)) {
+        for (start, lanes) in row.starts.iter_mut().zip(by_lane.chunks_exact(format.group / 4)) {
             *start = -128 * lanes.iter().sum::<i32>();
         }
     }

@@ -15,6 +15,7 @@ impl IntegerBlock for Q2K {
     const BYTES: usize = 84;
     const GROUP: usize = 16;
     const OFFSETS: Offsets = Offsets::PerGroup;
+    const RANGE: (i8, i8) = (0, 3);
 
     #[inline(always)]
     fn decode(block: &[u8], values: &mut [i8], scales: &mut [f32], offsets: &mut [f32]) {
@@ -39,6 +40,7 @@ impl IntegerBlock for Q3K {
     const BYTES: usize = 110;
     const GROUP: usize = 16;
     const OFFSETS: Offsets = Offsets::None;
+    const RANGE: (i8, i8) = (-4, 3);
 
     #[inline(always)]
     fn decode(block: &[u8], values: &mut [i8], scales: &mut [f32], _offsets: &mut [f32]) {
@@ -64,6 +66,7 @@ impl IntegerBlock for Q4K {
     const BYTES: usize = 144;
     const GROUP: usize = 32;
     const OFFSETS: Offsets = Offsets::PerGroup;
+    const RANGE: (i8, i8) = (0, 15);
 
     #[inline(always)]
     fn decode(block: &[u8], values: &mut [i8], scales: &mut [f32], offsets: &mut [f32]) {
@@ -83,6 +86,7 @@ impl IntegerBlock for Q5K {
     const BYTES: usize = 176;
     const GROUP: usize = 32;
     const OFFSETS: Offsets = Offsets::PerGroup;
+    const RANGE: (i8, i8) = (0, 31);
 
     #[inline(always)]
     fn decode(block: &[u8], values: &mut [i8], scales: &mut [f32], offsets: &mut [f32]) {
@@ -104,6 +108,7 @@ impl IntegerBlock for Q6K {
     const BYTES: usize = 210;
     const GROUP: usize = 16;
     const OFFSETS: Offsets = Offsets::None;
+    const RANGE: (i8, i8) = (-32, 31);
 
     #[inline(always)]
     fn decode(block: &[u8], values: &mut [i8], scales: &mut [f32], _offsets: &mut [f32]) {
@@ -129,6 +134,7 @@ impl IntegerBlock for Iq4Xs {
     const BYTES: usize = 136;
     const GROUP: usize = 32;
     const OFFSETS: Offsets = Offsets::None;
+    const RANGE: (i8, i8) = (-127, 113);
 
     #[inline(always)]
     fn decode(block: &[u8], values: &mut [i8], scales: &mut [f32], _offsets: &mut [f32]) {

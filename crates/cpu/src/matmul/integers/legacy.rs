@@ -16,6 +16,7 @@ impl IntegerBlock for Q4_0 {
     const BYTES: usize = 18;
     const GROUP: usize = 32;
     const OFFSETS: Offsets = Offsets::None;
+    const RANGE: (i8, i8) = (-8, 7);
 
     #[inline(always)]
     fn decode(block: &[u8], values: &mut [i8], scales: &mut [f32], _offsets: &mut [f32]) {
@@ -29,6 +30,7 @@ impl IntegerBlock for Q4_1 {
     const BYTES: usize = 20;
     const GROUP: usize = 32;
     const OFFSETS: Offsets = Offsets::PerGroup;
+    const RANGE: (i8, i8) = (0, 15);
 
     #[inline(always)]
     fn decode(block: &[u8], values: &mut [i8], scales: &mut [f32], offsets: &mut [f32]) {
@@ -43,6 +45,7 @@ impl IntegerBlock for Q5_0 {
     const BYTES: usize = 22;
     const GROUP: usize = 32;
     const OFFSETS: Offsets = Offsets::None;
+    const RANGE: (i8, i8) = (-16, 15);
 
     #[inline(always)]
     fn decode(block: &[u8], values: &mut [i8], scales: &mut [f32], _offsets: &mut [f32]) {
@@ -57,6 +60,7 @@ impl IntegerBlock for Q5_1 {
     const BYTES: usize = 24;
     const GROUP: usize = 32;
     const OFFSETS: Offsets = Offsets::PerGroup;
+    const RANGE: (i8, i8) = (0, 31);
 
     #[inline(always)]
     fn decode(block: &[u8], values: &mut [i8], scales: &mut [f32], offsets: &mut [f32]) {
@@ -72,6 +76,7 @@ impl IntegerBlock for Q8_0 {
     const BYTES: usize = 34;
     const GROUP: usize = 32;
     const OFFSETS: Offsets = Offsets::None;
+    const RANGE: (i8, i8) = (i8::MIN, i8::MAX);
 
     #[inline(always)]
     fn decode(block: &[u8], values: &mut [i8], scales: &mut [f32], _offsets: &mut [f32]) {
@@ -87,6 +92,7 @@ impl IntegerBlock for Iq4Nl {
     const BYTES: usize = 18;
     const GROUP: usize = 32;
     const OFFSETS: Offsets = Offsets::None;
+    const RANGE: (i8, i8) = (-127, 113);
 
     #[inline(always)]
     fn decode(block: &[u8], values: &mut [i8], scales: &mut [f32], _offsets: &mut [f32]) {
@@ -100,6 +106,7 @@ impl IntegerBlock for Mxfp4 {
     const BYTES: usize = 17;
     const GROUP: usize = 32;
     const OFFSETS: Offsets = Offsets::None;
+    const RANGE: (i8, i8) = (-12, 12);
 
     #[inline(always)]
     fn decode(block: &[u8], values: &mut [i8], scales: &mut [f32], _offsets: &mut [f32]) {

@@ -29,6 +29,8 @@ pub(crate) trait IntegerBlock {
     const GROUP: usize;
     /// Whether groups have an offset beside their scale.
     const OFFSETS: Offsets;
+    /// Smallest and largest value.
+    const RANGE: (i8, i8);
 
     /// Decodes one block of `BYTES` bytes into `LEN` values and `LEN / GROUP` scales (and offsets, if it has them).
     fn decode(block: &[u8], values: &mut [i8], scales: &mut [f32], offsets: &mut [f32]);
@@ -50,6 +52,10 @@ pub(crate) struct IntegerFormat {
     pub block_bytes: usize,
     pub group: usize,
     pub offsets: Offsets,
+    /// Smallest value a block can hold.
+    pub smallest: i8,
+    /// Largest value a block can hold.
+    pub largest: i8,
     /// Decodes whole blocks.
     ///
     /// Calling it is sound when the machine has the level the format was made for.
@@ -117,7 +123,15 @@ fn format<B: IntegerBlock>(isa: Isa) -> IntegerFormat {
         Isa::Avx2 => decode_span_avx2::<B>,
         _ => decode_span_scalar::<B>,
     };
-    IntegerFormat { block_len: B::LEN, block_bytes: B::BYTES, group: B::GROUP, offsets: B::OFFSETS, decode }
+    IntegerFormat {
+        block_len: B::LEN,
+        block_bytes: B::BYTES,
+        group: B::GROUP,
+        offsets: B::OFFSETS,
+        smallest: B::RANGE.0,
+        largest: B::RANGE.1,
+        decode,
+    }
 }
 
 #[inline(always)]

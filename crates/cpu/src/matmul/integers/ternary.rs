@@ -9,6 +9,7 @@ impl IntegerBlock for Tq2_0 {
     const BYTES: usize = 66;
     const GROUP: usize = 32;
     const OFFSETS: Offsets = Offsets::None;
+    const RANGE: (i8, i8) = (-1, 2);
 
     #[inline(always)]
     fn decode(block: &[u8], values: &mut [i8], scales: &mut [f32], _offsets: &mut [f32]) {

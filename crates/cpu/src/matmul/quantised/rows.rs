@@ -1,6 +1,10 @@
-//! The plain kernel: a row is decoded to 8-bit integers, then multiplied with each token in plain Rust.
+//! The plain kernel: a row is decoded to 8-bit integers, then multiplied with each token.
 //!
-//! The reference of the other kernels on the same integers, and the kernel of the types that have none of their own.
+//! In scalar form the reference of the other kernels on the same integers; on every level the kernel of the types
+//! that have none of their own.
+
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 use std::ops::Range;
 
@@ -21,7 +25,7 @@ type DotRow = unsafe fn(row: &DecodedRow<'_>, x: RowView) -> f32;
 struct DecodedRow<'a> {
     values: &'a [i8],
     scales: &'a [f32],
-    /// Empty where the type has none.
+    /// Padded with zeros to whole eights; empty where the type has none.
     offsets: &'a [f32],
     group: usize,
 }
@@ -31,23 +35,23 @@ impl RowsKernel {
         RowsKernel {
             dot: match isa {
                 #[cfg(target_arch = "x86_64")]
-                Isa::Avx512 | Isa::Avx512Vnni => dot_avx512,
+                Isa::Avx512Vnni => x86::dot_vnni,
                 #[cfg(target_arch = "x86_64")]
-                Isa::Avx2 => dot_avx2,
+                Isa::Avx2 | Isa::Avx512 => x86::dot_avx2,
                 _ => dot_scalar,
             },
         }
     }
 
     pub fn scratch_bytes(cols: usize) -> usize {
-        cols.next_multiple_of(64) + 2 * cols.div_ceil(16) * size_of::<f32>()
+        cols.next_multiple_of(64) + 2 * cols.div_ceil(16).next_multiple_of(8) * size_of::<f32>()
     }
 
     /// # Safety
     /// As [`super::QuantisedProduct::run`].
     pub unsafe fn run(&self, format: &IntegerFormat, task: Task<'_>, rows: Range<usize>, scratch: *mut u8) {
         let cols = task.layout.cols;
-        let groups = cols / format.group;
+        let groups = (cols / format.group).next_multiple_of(8);
         // SAFETY: the scratch has room for the three arrays and is aligned for floats; the values are initialised.
         let (values, scales, offsets) = unsafe {
             let scales_at = scratch.add(cols.next_multiple_of(64));
@@ -114,20 +118,6 @@ fn integer_dot(a: &[i8], b: &[i8]) -> i32 {
 }
 
 unsafe fn dot_scalar(row: &DecodedRow<'_>, x: RowView) -> f32 {
-    // SAFETY: the caller vouches for the same.
-    unsafe { dot(row, x) }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn dot_avx2(row: &DecodedRow<'_>, x: RowView) -> f32 {
-    // SAFETY: the caller vouches for the same.
-    unsafe { dot(row, x) }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
-unsafe fn dot_avx512(row: &DecodedRow<'_>, x: RowView) -> f32 {
     // SAFETY: the caller vouches for the same.
     unsafe { dot(row, x) }
 }
