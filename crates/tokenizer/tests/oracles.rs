@@ -2,11 +2,12 @@
 //!
 //! `data/oracles/NAME.txt` holds llama.cpp's ids for each string of `strings.bin` (separated by zero bytes), four lines a
 //! string: with add_special / parse_special no/no, yes/no, no/yes, yes/yes. `data/golden/NAME.inp` and `.out` are the pairs
-//! of llama.cpp's own tests. The vocabularies are downloaded, see [`asset`].
+//! of llama.cpp's own tests. The vocabularies are downloaded, see [`asset`], but for the smallest, which is
+//! `data/stories260K.vocab`: the 512 tokens of the TinyStories models of llama2.c (MIT), text and score a line.
 
 use std::path::{Path, PathBuf};
 
-use ascua_gguf::Gguf;
+use ascua_gguf::{Gguf, Metadata, StringArray};
 use ascua_tokenizer::{AddSpecial, EncodeOptions, ParseSpecial, SpecialRendering, Tokenizer, TokenizerOptions};
 
 /// The file under the assets' directory, the oracle's name, and whether there is a golden pair.
@@ -44,6 +45,7 @@ const CASES: &[Case] = &[
     vocabulary("vocab/ggml-vocab-qwen35.gguf", "ggml-vocab-qwen35"),
     vocabulary("vocab/ggml-vocab-refact.gguf", "ggml-vocab-refact"),
     vocabulary("vocab/ggml-vocab-starcoder.gguf", "ggml-vocab-starcoder"),
+    without_golden("stories260K.vocab", "stories260K"),
     without_golden("models/SmolLM2-135M-Instruct.Q4_1.gguf", "SmolLM2-135M-Instruct.Q4_1"),
     without_golden("models/Qwen2.5-Coder-0.5B-Instruct.Q4_K_M.gguf", "Qwen2.5-Coder-0.5B-Instruct-AWQ.Q4_K_M"),
     without_golden("models/gemma-3-270m.Q4_K_M.gguf", "gemma-3-270m-q4_k_m"),
@@ -71,11 +73,34 @@ fn data(file: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// The metadata of a committed list of tokens, or of a downloaded file.
+fn metadata(file: &str) -> Metadata {
+    if !file.ends_with(".vocab") {
+        let path = asset(file);
+        let gguf = Gguf::open_header(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        return gguf.metadata().clone();
+    }
+    let lines = String::from_utf8(data(file)).expect("text");
+    let rows: Vec<(&str, &str)> = lines.lines().map(|line| line.split_once('\t').expect("text and score")).collect();
+    let token_type = |text: &str| match text {
+        "<unk>" => 2,
+        "<s>" | "</s>" => 3,
+        _ if text.starts_with("<0x") => 6,
+        _ => 1,
+    };
+    let mut metadata = Metadata::new();
+    metadata.insert("tokenizer.ggml.model", "llama");
+    let texts: StringArray = rows.iter().map(|(text, _)| text).collect();
+    metadata.insert("tokenizer.ggml.tokens", texts);
+    let scores: Vec<f32> = rows.iter().map(|(_, score)| score.parse().expect("a score")).collect();
+    metadata.insert("tokenizer.ggml.scores", scores);
+    metadata.insert("tokenizer.ggml.token_type", rows.iter().map(|(text, _)| token_type(text)).collect::<Vec<i32>>());
+    metadata
+}
+
 fn tokenizer(file: &str) -> Tokenizer {
-    let path = asset(file);
-    let gguf = Gguf::open_header(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    Tokenizer::from_metadata(gguf.metadata(), &TokenizerOptions::default())
-        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    Tokenizer::from_metadata(&metadata(file), &TokenizerOptions::default())
+        .unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
 fn ids(line: &str) -> Vec<u32> {
