@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::{AutoEscape, Environment, Error, ErrorKind};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, Value};
 
 use crate::{json, python_methods};
 
@@ -35,12 +35,39 @@ pub(crate) fn environment() -> Result<Environment<'static>, Error> {
     environment.set_recursion_limit(RECURSION_LIMIT);
     environment.set_unknown_method_callback(python_methods::call);
     environment.add_filter("tojson", json::tojson);
+    environment.add_filter("e", escape);
+    environment.add_filter("escape", escape);
+    environment.add_test("iterable", is_iterable);
     environment.add_function("raise_exception", raise_exception);
     Ok(environment)
 }
 
 fn raise_exception(message: &str) -> Result<String, Error> {
     Err(Error::new(ErrorKind::InvalidOperation, "raise_exception was called").with_source(Raised(message.to_owned())))
+}
+
+/// Escapes for HTML as MarkupSafe does; minijinja's own filter does nothing where automatic escaping is off.
+fn escape(state: &State, value: &Value) -> Result<String, Error> {
+    let text = value.to_string();
+    // The longest entity is five bytes for one.
+    state.consume_fuel((text.len() / 64 * 6) as u64)?;
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '\'' => escaped.push_str("&#39;"),
+            '"' => escaped.push_str("&#34;"),
+            other => escaped.push(other),
+        }
+    }
+    Ok(escaped)
+}
+
+/// Python cannot iterate over `None`, though minijinja can; templates ask this of the tools before counting them.
+fn is_iterable(value: &Value) -> bool {
+    !value.is_none() && value.try_iter().is_ok()
 }
 
 /// Writes `{% generation %}` as a condition that always holds, which prints the same and is known to minijinja.
