@@ -41,15 +41,7 @@ impl Random {
 fn random_blocks(weight: TensorType, elements: usize, random: &mut Random) -> Vec<u8> {
     let mut bytes = vec![0u8; weight.row_bytes(elements).expect("whole blocks")];
     bytes.fill_with(|| random.next() as u8);
-    let halves: &[usize] = match weight {
-        TensorType::Q4_1 | TensorType::Q5_1 | TensorType::Q4_K | TensorType::Q5_K | TensorType::Q8_1 => &[0, 2],
-        TensorType::Q2_K => &[80, 82],
-        TensorType::Q3_K => &[108],
-        TensorType::Q6_K => &[208],
-        TensorType::TQ1_0 => &[52],
-        TensorType::TQ2_0 => &[64],
-        _ => &[0],
-    };
+    let halves = half_offsets(weight);
     for block in bytes.chunks_exact_mut(weight.block_bytes()) {
         let small = random.unit() * 0.01 + 0.02;
         match weight {
@@ -72,6 +64,19 @@ fn random_blocks(weight: TensorType, elements: usize, random: &mut Random) -> Ve
         }
     }
     bytes
+}
+
+/// Where a type's blocks keep half-precision numbers.
+fn half_offsets(weight: TensorType) -> &'static [usize] {
+    match weight {
+        TensorType::Q4_1 | TensorType::Q5_1 | TensorType::Q4_K | TensorType::Q5_K | TensorType::Q8_1 => &[0, 2],
+        TensorType::Q2_K => &[80, 82],
+        TensorType::Q3_K => &[108],
+        TensorType::Q6_K => &[208],
+        TensorType::TQ1_0 => &[52],
+        TensorType::TQ2_0 => &[64],
+        _ => &[0],
+    }
 }
 
 fn case(weight: TensorType, rows: usize, cols: usize, tokens: usize) -> Case {
@@ -224,6 +229,76 @@ fn quantised_products_of_every_type_and_level_agree_with_f64_on_the_same_integer
             for isa in Isa::available() {
                 let found = run(&case, Precision::Quantised, isa, rows);
                 check(&case, &found, &expected, 2e-6, isa.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn extreme_blocks_and_activations_neither_saturate_nor_vanish() {
+    let patterns: [fn(usize) -> u8; 5] =
+        [|_| 0x00, |_| 0xff, |_| 0x80, |_| 0x7f, |i| if i % 2 == 0 { 0x0f } else { 0xf0 }];
+    let activations: [fn(usize) -> f32; 4] =
+        [|_| 1.0, |i| if i % 2 == 0 { -3.0 } else { 3.0 }, |_| -1e-20, |i| if i % 64 < 32 { 0.0 } else { 1e20 }];
+    let largest = half::f16::MAX.to_bits();
+    for weight in INTEGER_TYPES {
+        for tokens in [1, 4, 17] {
+            for pattern in patterns {
+                for x in activations {
+                    for scale in [largest, largest | 0x8000, 0x0001, 0x0000] {
+                        let (rows, cols) = (5, 768);
+                        let mut bytes = vec![0; rows * weight.row_bytes(cols).expect("whole blocks")];
+                        bytes.iter_mut().enumerate().for_each(|(i, byte)| *byte = pattern(i));
+                        for block in bytes.chunks_exact_mut(weight.block_bytes()) {
+                            for at in half_offsets(*weight) {
+                                block[*at..at + 2].copy_from_slice(&scale.to_le_bytes());
+                            }
+                        }
+                        let x = (0..tokens * cols).map(x).collect();
+                        let case = Case { weight: *weight, rows, cols, tokens, bytes, x };
+                        let seen = as_quantised(&case).expect("these types have integer kernels");
+                        let expected = reference(&case, &seen);
+                        for isa in Isa::available() {
+                            check(&case, &run(&case, Precision::Quantised, isa, rows), &expected, 3e-6, isa.name());
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+const INTEGER_TYPES: &[TensorType] = &[
+    TensorType::Q4_0,
+    TensorType::Q4_1,
+    TensorType::Q5_0,
+    TensorType::Q5_1,
+    TensorType::Q8_0,
+    TensorType::Q2_K,
+    TensorType::Q3_K,
+    TensorType::Q4_K,
+    TensorType::Q5_K,
+    TensorType::Q6_K,
+    TensorType::IQ4_NL,
+    TensorType::IQ4_XS,
+    TensorType::TQ2_0,
+];
+
+#[test]
+fn activations_that_are_not_finite_show_in_their_token_only() {
+    for weight in [TensorType::F32, TensorType::Q4_0, TensorType::Q4_K, TensorType::Q6_K] {
+        for isa in Isa::available() {
+            for precision in [Precision::Exact, Precision::Quantised] {
+                for tokens in [2, 17] {
+                    for poison in [f32::NAN, f32::INFINITY] {
+                        let mut case = case(weight, 5, 256, tokens);
+                        case.x[256 + 100] = poison;
+                        let out = run(&case, precision, isa, 5);
+                        for (i, y) in out.iter().enumerate() {
+                            assert_eq!(y.is_finite(), i / 5 != 1, "{weight} {isa} {poison}: result {i} is {y}");
+                        }
+                    }
+                }
             }
         }
     }

@@ -51,8 +51,6 @@ pub(in crate::matmul) struct RowView {
     pub values: *const i8,
     /// `[cols / 32]`, repeated where the group is larger.
     pub scales: *const f32,
-    /// `[cols / 32]`: sums of 32 values.
-    pub sums: *const i32,
     /// `[cols / 32]`: sums of 32 values times their scale.
     pub scaled_sums: *const f32,
     /// `[cols / 16]`: sums of 16 values.
@@ -123,14 +121,12 @@ impl Int8Layout {
         let padded = self.padded();
         let base = prepared.wrapping_add(token * self.row_stride());
         let scales = base.wrapping_add(padded);
-        let sums = scales.wrapping_add(padded / 32 * 4);
-        let scaled_sums = sums.wrapping_add(padded / 32 * 4);
+        let scaled_sums = scales.wrapping_add(padded / 32 * 4);
         let sums16 = scaled_sums.wrapping_add(padded / 32 * 4);
         let sums32 = sums16.wrapping_add(padded / 16 * 2);
         RowView {
             values: base.cast(),
             scales: scales.cast(),
-            sums: sums.cast(),
             scaled_sums: scaled_sums.cast(),
             sums16: sums16.cast(),
             sums32: sums32.cast(),
@@ -153,7 +149,7 @@ impl Int8Layout {
 
     fn row_stride(&self) -> usize {
         let padded = self.padded();
-        (padded + padded / 32 * (4 + 4 + 4 + 2) + padded / 16 * 2).next_multiple_of(LINE)
+        (padded + padded / 32 * (4 + 4 + 2) + padded / 16 * 2).next_multiple_of(LINE)
     }
 
     fn panel_stride(&self) -> usize {
@@ -208,7 +204,6 @@ unsafe fn write_row<const GROUP: usize>(layout: &Int8Layout, row: &[f32], view: 
     unsafe {
         let values = std::slice::from_raw_parts_mut(view.values.cast_mut(), padded);
         let scales = std::slice::from_raw_parts_mut(view.scales.cast_mut(), padded / 32);
-        let sums = std::slice::from_raw_parts_mut(view.sums.cast_mut(), padded / 32);
         let scaled_sums = std::slice::from_raw_parts_mut(view.scaled_sums.cast_mut(), padded / 32);
         let sums16 = std::slice::from_raw_parts_mut(view.sums16.cast_mut(), padded / 16);
         let sums32 = std::slice::from_raw_parts_mut(view.sums32.cast_mut(), padded / 32);
@@ -218,7 +213,6 @@ unsafe fn write_row<const GROUP: usize>(layout: &Int8Layout, row: &[f32], view: 
                 let at = g * (GROUP / 32) + s;
                 let (low, high) = (sum(&values[..16]), sum(&values[16..]));
                 scales[at] = scale;
-                sums[at] = low + high;
                 scaled_sums[at] = scale * (low + high) as f32;
                 sums16[2 * at] = low as i16;
                 sums16[2 * at + 1] = high as i16;
@@ -228,7 +222,6 @@ unsafe fn write_row<const GROUP: usize>(layout: &Int8Layout, row: &[f32], view: 
         let groups = row.len() / 32;
         values[row.len()..].fill(0);
         scales[groups..].fill(0.0);
-        sums[groups..].fill(0);
         scaled_sums[groups..].fill(0.0);
         sums16[2 * groups..].fill(0);
         sums32[groups..].fill(0);

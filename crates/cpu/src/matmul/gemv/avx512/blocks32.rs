@@ -15,7 +15,7 @@ use crate::matmul::integers::Offsets;
 pub(super) trait Block32 {
     const BYTES: usize;
     /// The stored value that stands for zero.
-    const ZERO: i32;
+    const ZERO: u8;
     const OFFSETS: Offsets;
     /// Stored values, unsigned: elements 0..16 of the four blocks, then elements 16..32.
     unsafe fn values(blocks: [*const u8; 4]) -> [__m512i; 2];
@@ -93,9 +93,10 @@ unsafe fn step<B: Block32, const R: usize, const T: usize>(
             high_x[t] = _mm512_shuffle_i32x4::<0xdd>(first, second);
             scales_x[t] = _mm_loadu_ps(x[t].scales.add(block));
             if B::ZERO != 0 {
-                let above = _mm_loadu_si128(x[t].sums.add(block).cast());
-                let above = _mm_mullo_epi32(above, _mm_set1_epi32(-B::ZERO));
-                start[t] = _mm512_maskz_permutexvar_epi32(0x1111, lane_starts, _mm512_castsi128_si512(above));
+                // Lane by lane, so that the integer sums are those of the signed weights, exactly.
+                let zero = _mm512_set1_epi8(B::ZERO as i8);
+                let above = _mm512_dpbusd_epi32(start[t], zero, low_x[t]);
+                start[t] = _mm512_sub_epi32(start[t], _mm512_dpbusd_epi32(above, zero, high_x[t]));
             }
             if B::OFFSETS == Offsets::PerGroup {
                 scaled_sums[t] = _mm_loadu_ps(x[t].scaled_sums.add(block));

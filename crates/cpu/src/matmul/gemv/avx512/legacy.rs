@@ -17,7 +17,7 @@ pub(super) struct Mxfp4;
 
 impl Block32 for Q4_0 {
     const BYTES: usize = 18;
-    const ZERO: i32 = 8;
+    const ZERO: u8 = 8;
     const OFFSETS: Offsets = Offsets::None;
 
     #[inline(always)]
@@ -35,7 +35,7 @@ impl Block32 for Q4_0 {
 
 impl Block32 for Q4_1 {
     const BYTES: usize = 20;
-    const ZERO: i32 = 0;
+    const ZERO: u8 = 0;
     const OFFSETS: Offsets = Offsets::PerGroup;
 
     #[inline(always)]
@@ -59,7 +59,7 @@ impl Block32 for Q4_1 {
 
 impl Block32 for Q5_0 {
     const BYTES: usize = 22;
-    const ZERO: i32 = 16;
+    const ZERO: u8 = 16;
     const OFFSETS: Offsets = Offsets::None;
 
     #[inline(always)]
@@ -77,7 +77,7 @@ impl Block32 for Q5_0 {
 
 impl Block32 for Q5_1 {
     const BYTES: usize = 24;
-    const ZERO: i32 = 0;
+    const ZERO: u8 = 0;
     const OFFSETS: Offsets = Offsets::PerGroup;
 
     #[inline(always)]
@@ -101,7 +101,7 @@ impl Block32 for Q5_1 {
 
 impl Block32 for Q8_0 {
     const BYTES: usize = 34;
-    const ZERO: i32 = 128;
+    const ZERO: u8 = 128;
     const OFFSETS: Offsets = Offsets::None;
 
     #[inline(always)]
@@ -122,7 +122,7 @@ impl Block32 for Q8_0 {
 
 impl Block32 for Iq4Nl {
     const BYTES: usize = 18;
-    const ZERO: i32 = 128;
+    const ZERO: u8 = 128;
     const OFFSETS: Offsets = Offsets::None;
 
     #[inline(always)]
@@ -140,7 +140,7 @@ impl Block32 for Iq4Nl {
 
 impl Block32 for Mxfp4 {
     const BYTES: usize = 17;
-    const ZERO: i32 = 12;
+    const ZERO: u8 = 12;
     const OFFSETS: Offsets = Offsets::None;
 
     #[inline(always)]
