@@ -103,7 +103,7 @@ impl MatmulKernel {
         isa: Isa,
     ) -> Result<MatmulKernel, UnsupportedProduct> {
         let isa = isa.require()?;
-        if !cols.is_multiple_of(weight.block_len()) {
+        if cols == 0 || !cols.is_multiple_of(weight.block_len()) {
             return Err(UnsupportedProduct::PartialBlock { weight, cols });
         }
         let too_large = UnsupportedProduct::TooLarge { weight, rows, cols };

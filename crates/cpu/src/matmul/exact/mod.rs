@@ -10,6 +10,7 @@ mod avx2;
 mod avx512;
 mod decoder;
 mod scalar;
+mod stream;
 
 use std::ops::Range;
 
@@ -18,11 +19,14 @@ use ascua_gguf::TensorType;
 use super::{ActivationLayout, OutputRows};
 use crate::isa::Isa;
 use decoder::RowDecoder;
+use stream::{StreamRows, Streamed};
 
 /// Weights of one tile in the scratch: small enough to stay in the second cache level.
 const TILE_BYTES: usize = 256 << 10;
 const MAX_TILE_ROWS: usize = 64;
 const MIN_TILE_ROWS: usize = 4;
+/// With more tokens, decoding rows once pays off.
+const MAX_STREAMED_TOKENS: usize = 8;
 
 /// A product of decoded rows with F32 activations.
 #[derive(Clone, Copy)]
@@ -31,6 +35,7 @@ pub(super) struct ExactProduct {
     row_bytes: usize,
     decoder: RowDecoder,
     multiply: MultiplyTile,
+    stream: Option<StreamRows>,
 }
 
 /// Decoded rows times all tokens; the pointers hold `rows * cols` and `tokens * x_stride` floats.
@@ -48,14 +53,14 @@ struct DecodedTile {
 
 impl ExactProduct {
     pub fn new(weight: TensorType, cols: usize, row_bytes: usize, isa: Isa) -> ExactProduct {
-        let multiply: MultiplyTile = match isa {
+        let (multiply, stream): (MultiplyTile, _) = match isa {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 | Isa::Avx512Vnni => avx512::multiply_tile,
+            Isa::Avx512 | Isa::Avx512Vnni => (avx512::multiply_tile, avx512::stream(weight)),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => avx2::multiply_tile,
-            _ => scalar::multiply_tile,
+            Isa::Avx2 => (avx2::multiply_tile, avx2::stream(weight)),
+            _ => (scalar::multiply_tile, None),
         };
-        ExactProduct { cols, row_bytes, decoder: RowDecoder::new(weight, isa), multiply }
+        ExactProduct { cols, row_bytes, decoder: RowDecoder::new(weight, isa), multiply, stream }
     }
 
     pub fn tile_rows(&self) -> usize {
@@ -84,6 +89,11 @@ impl ExactProduct {
         out: OutputRows<'_>,
         scratch: *mut u8,
     ) {
+        if let (Some(stream), 1..=MAX_STREAMED_TOKENS) = (self.stream, tokens) {
+            let streamed = Streamed { weights, row_bytes: self.row_bytes, cols: self.cols, x, tokens, out };
+            // SAFETY: the kernel was made for this machine's level; the caller vouches for x and out.
+            return unsafe { stream(streamed, rows) };
+        }
         let scratch = scratch.cast::<f32>();
         let mut first_row = rows.start;
         while first_row < rows.end {
@@ -110,7 +120,7 @@ pub(super) struct Activations {
     pub stride: usize,
 }
 
-/// A vector of F32 lanes: what the exact kernel needs of an instruction set.
+/// A vector of F32 lanes: what the exact kernels need of an instruction set.
 trait FloatVector: Copy {
     const LANES: usize;
     unsafe fn zero() -> Self;
@@ -118,6 +128,32 @@ trait FloatVector: Copy {
     /// `self * b + sum`
     unsafe fn multiply_add(self, b: Self, sum: Self) -> Self;
     unsafe fn horizontal_sum(self) -> f32;
+}
+
+/// How a kernel reads weights as lanes of F32.
+trait Weights<V> {
+    const BYTES: usize;
+    unsafe fn lanes(from: *const u8) -> V;
+    unsafe fn one(from: *const u8) -> f32;
+}
+
+/// Weights that are F32, as decoded tiles are.
+struct F32Weights;
+
+impl<V: FloatVector> Weights<V> for F32Weights {
+    const BYTES: usize = 4;
+
+    #[inline(always)]
+    unsafe fn lanes(from: *const u8) -> V {
+        // SAFETY: the caller has a vector of readable floats.
+        unsafe { V::load(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn one(from: *const u8) -> f32 {
+        // SAFETY: the caller has a readable float.
+        unsafe { from.cast::<f32>().read_unaligned() }
+    }
 }
 
 /// The loops over a tile; compiled once per instruction set around [`block`].
@@ -131,8 +167,7 @@ unsafe fn tile_loops<V: FloatVector, const R: usize, const T: usize>(
 ) {
     let mut token = 0;
     while token < tokens {
-        // SAFETY: token < tokens, so the row lies within x.
-        let x = unsafe { x.add(token * x_stride) };
+        let x = Activations { data: x.wrapping_add(token * x_stride), stride: x_stride };
         let wide = token + T <= tokens;
         let mut row = 0;
         while row < tile.rows {
@@ -140,10 +175,10 @@ unsafe fn tile_loops<V: FloatVector, const R: usize, const T: usize>(
             // SAFETY: the blocks stay within the tile and the tokens, as just compared.
             unsafe {
                 match (tall, wide) {
-                    (true, true) => block::<V, R, T>(tile, row, x, x_stride, token, out),
-                    (true, false) => block::<V, R, 1>(tile, row, x, x_stride, token, out),
-                    (false, true) => block::<V, 1, T>(tile, row, x, x_stride, token, out),
-                    (false, false) => block::<V, 1, 1>(tile, row, x, x_stride, token, out),
+                    (true, true) => tile_block::<V, R, T>(tile, row, x, token, out),
+                    (true, false) => tile_block::<V, R, 1>(tile, row, x, token, out),
+                    (false, true) => tile_block::<V, 1, T>(tile, row, x, token, out),
+                    (false, false) => tile_block::<V, 1, 1>(tile, row, x, token, out),
                 }
             }
             row += if tall { R } else { 1 };
@@ -152,43 +187,63 @@ unsafe fn tile_loops<V: FloatVector, const R: usize, const T: usize>(
     }
 }
 
-/// `R` rows times `T` tokens.
 #[inline(always)]
-unsafe fn block<V: FloatVector, const R: usize, const T: usize>(
+unsafe fn tile_block<V: FloatVector, const R: usize, const T: usize>(
     tile: DecodedTile,
     row: usize,
-    x: *const f32,
-    x_stride: usize,
+    x: Activations,
     token: usize,
     out: OutputRows<'_>,
 ) {
-    // SAFETY: the caller keeps row + R and token + T within the tile and the activations; k stays below cols.
+    let mut rows = [tile.weights.cast::<u8>(); R];
+    for (r, pointer) in rows.iter_mut().enumerate() {
+        *pointer = pointer.wrapping_add((row + r) * tile.cols * size_of::<f32>());
+    }
+    // SAFETY: the caller keeps row + R and token + T within the tile and the activations.
     unsafe {
-        let weights = tile.weights.add(row * tile.cols);
+        let sums = block::<V, F32Weights, R, T>(rows, tile.cols, x);
+        for (r, sums) in sums.into_iter().enumerate() {
+            for (t, sum) in sums.into_iter().enumerate() {
+                *out.row(token + t).add(tile.first_row + row + r) = sum;
+            }
+        }
+    }
+}
+
+/// `R` rows times the first `T` tokens of `x`: one vector of sums each, whatever R and T.
+#[inline(always)]
+unsafe fn block<V: FloatVector, W: Weights<V>, const R: usize, const T: usize>(
+    rows: [*const u8; R],
+    cols: usize,
+    x: Activations,
+) -> [[f32; T]; R] {
+    // SAFETY: the caller's rows and tokens have `cols` elements; k stays below.
+    unsafe {
         let mut sums = [[V::zero(); T]; R];
-        let whole = tile.cols - tile.cols % V::LANES;
+        let whole = cols - cols % V::LANES;
         let mut k = 0;
         while k < whole {
             let mut xs = [V::zero(); T];
             for (t, x_lanes) in xs.iter_mut().enumerate() {
-                *x_lanes = V::load(x.add(t * x_stride + k));
+                *x_lanes = V::load(x.data.add(t * x.stride + k));
             }
-            for (r, sums) in sums.iter_mut().enumerate() {
-                let w = V::load(weights.add(r * tile.cols + k));
+            for (row, sums) in rows.iter().zip(&mut sums) {
+                let w = W::lanes(row.add(k * W::BYTES));
                 for (sum, x_lanes) in sums.iter_mut().zip(xs) {
                     *sum = w.multiply_add(x_lanes, *sum);
                 }
             }
             k += V::LANES;
         }
-        for (r, sums) in sums.iter().enumerate() {
-            for (t, sum) in sums.iter().enumerate() {
-                let mut total = sum.horizontal_sum();
-                for k in whole..tile.cols {
-                    total += *weights.add(r * tile.cols + k) * *x.add(t * x_stride + k);
+        let mut out = [[0.0; T]; R];
+        for ((row, sums), out) in rows.iter().zip(sums).zip(&mut out) {
+            for (t, (sum, out)) in sums.into_iter().zip(out).enumerate() {
+                *out = sum.horizontal_sum();
+                for k in whole..cols {
+                    *out += W::one(row.add(k * W::BYTES)) * *x.data.add(t * x.stride + k);
                 }
-                *out.row(token + t).add(tile.first_row + row + r) = total;
             }
         }
+        out
     }
 }
