@@ -10,7 +10,7 @@ use ascua_gguf::TensorData;
 use ascua_graph::null::{memory_plan, state_bytes};
 use ascua_graph::ops::OpDef;
 use ascua_graph::{
-    ALIGNMENT, CompileOptions, DeviceError, Graph, MemoryPlan, Node, Op, Place, Plan, RopeParameters, StateSpec,
+    ALIGNMENT, CachedValues, CompileOptions, DeviceError, Graph, MemoryPlan, Node, Op, Place, Plan, RopeParameters, StateSpec,
     WeightId, WeightSource,
 };
 
@@ -381,16 +381,16 @@ impl<'a> Compiler<'a> {
     }
 
     fn attention(&mut self, op: &ascua_graph::ops::Attention, inputs: &[Place], out: Place) -> Result<(), DeviceError> {
-        let StateSpec::KeyValue { kv_heads, key_size, value_size, window } = self.graph.states()[op.state.0 as usize]
+        let StateSpec::KeyValue { kv_heads, key_size, values, window } = self.graph.states()[op.state.0 as usize]
         else {
             return Err(Self::unsupported(op.name(), "its state is not a key-value cache"));
         };
-        if value_size == 0 {
+        let CachedValues::Own { size: value_size } = values else {
             return Err(Self::unsupported(op.name(), "no kernel for latent values"));
-        }
+        };
         let cache = Resource::Cache(op.state.0);
         let state = op.state.0 as usize;
-        let _ = (kv_heads, key_size);
+        let _ = (kv_heads, key_size, value_size);
         let (query, key, value) = (inputs[0], inputs[1], inputs[2]);
         let reads = vec![self.arena(&key), self.arena(&value)];
         self.push(StoreWork { state, key, value }, reads, vec![cache.clone()]);

@@ -364,8 +364,8 @@ fn check(graph: &Graph, options: &EngineOptions) -> Result<(), EngineError> {
     setting("tokens in a step", options.step_tokens, 1, 1 << 16)?;
     setting("outputs in a step", options.step_outputs, 1, 1 << 16)?;
     for state in graph.states() {
-        let StateSpec::KeyValue { key_size, value_size, .. } = *state else { continue };
-        for (tensor_type, head_size) in [(options.key_type, key_size), (options.value_type, value_size)] {
+        let StateSpec::KeyValue { key_size, values, .. } = *state else { continue };
+        for (tensor_type, head_size) in [(options.key_type, key_size), (options.value_type, values.size())] {
             if head_size % tensor_type.block_len() != 0 {
                 let block = tensor_type.block_len();
                 return Err(EngineError::CacheType { tensor_type, head_size, block });

@@ -18,6 +18,30 @@ pub struct ValueId(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StateId(pub u32);
 
+/// Where a cache keeps the values that go with its keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CachedValues {
+    /// Beside the keys.
+    Own {
+        /// Elements of a value head.
+        size: usize,
+    },
+    /// They are the first elements of the keys (latent attention, DeepSeek-V2): nothing more is kept.
+    KeyPrefix {
+        /// Elements of a value head.
+        size: usize,
+    },
+}
+
+impl CachedValues {
+    /// Elements of a value head.
+    pub fn size(self) -> usize {
+        match self {
+            CachedValues::Own { size } | CachedValues::KeyPrefix { size } => size,
+        }
+    }
+}
+
 /// A cache that outlives the step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StateSpec {
@@ -27,8 +51,8 @@ pub enum StateSpec {
         kv_heads: usize,
         /// Elements of a key head.
         key_size: usize,
-        /// Elements of a value head; 0 where the values are a prefix of the keys (latent attention).
-        value_size: usize,
+        /// Where the values are.
+        values: CachedValues,
         /// Positions a query can look back, itself included; `None`: all.
         window: Option<usize>,
     },

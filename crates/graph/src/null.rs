@@ -2,7 +2,7 @@
 //! paper, and holds the checks and byte counts that all devices share.
 
 use crate::device::{CompileOptions, Device, DeviceError, MemoryPlan, Program};
-use crate::graph::{Graph, StateSpec, ValueId};
+use crate::graph::{CachedValues, Graph, StateSpec, ValueId};
 use crate::plan::Plan;
 use crate::step::StepInputs;
 use crate::weights::WeightSource;
@@ -66,12 +66,16 @@ pub fn memory_plan(graph: &Graph, options: &CompileOptions) -> MemoryPlan {
 pub fn state_bytes(state: &StateSpec, options: &CompileOptions) -> u64 {
     let cache = &options.cache;
     match *state {
-        StateSpec::KeyValue { kv_heads, key_size, value_size, .. } => {
+        StateSpec::KeyValue { kv_heads, key_size, values, .. } => {
             let cells = (cache.blocks * cache.block_tokens * kv_heads) as u64;
             let row = |tensor_type: ascua_gguf::TensorType, elements: usize| {
                 (elements.div_ceil(tensor_type.block_len()) * tensor_type.block_bytes()) as u64
             };
-            cells * (row(cache.key_type, key_size) + row(cache.value_type, value_size))
+            let value_bytes = match values {
+                CachedValues::Own { size } => row(cache.value_type, size),
+                CachedValues::KeyPrefix { .. } => 0,
+            };
+            cells * (row(cache.key_type, key_size) + value_bytes)
         }
         StateSpec::Recurrent { elements } => (cache.slots * elements * 4) as u64,
     }

@@ -21,7 +21,7 @@ pub(crate) struct LayerCache {
 
 impl LayerCache {
     pub fn new(state: &StateSpec, spec: &CacheSpec, buffer: Buffer) -> Result<LayerCache, DeviceError> {
-        let StateSpec::KeyValue { kv_heads, key_size, value_size, .. } = *state else {
+        let StateSpec::KeyValue { kv_heads, key_size, values: ascua_graph::CachedValues::Own { size: value_size }, .. } = *state else {
             return Err(DeviceError::Unsupported {
                 device: "CPU".into(),
                 operation: "state".into(),

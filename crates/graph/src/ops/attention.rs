@@ -3,7 +3,7 @@
 //! Keys and values of the step are written to the cache first, so a query also sees itself.
 
 use super::{OpDef, inputs, same};
-use crate::graph::{Graph, StateId, StateSpec};
+use crate::graph::{CachedValues, Graph, StateId, StateSpec};
 use crate::reference::ReferenceContext;
 use crate::shape::{Shape, ShapeError};
 
@@ -41,24 +41,29 @@ impl OpDef for Attention {
     }
 
     fn shape(&self, shapes: &[Shape], graph: &Graph) -> Result<Shape, ShapeError> {
-        let StateSpec::KeyValue { kv_heads, key_size, value_size, .. } = graph.states()[self.state.0 as usize] else {
+        let StateSpec::KeyValue { kv_heads, key_size, values, .. } = graph.states()[self.state.0 as usize] else {
             return Err(ShapeError::new(self.name(), "its state is not a key-value cache"));
         };
-        let latent = value_size == 0;
-        let (q, k) = if latent {
-            let [q, k] = inputs(self.name(), shapes)?;
-            (q, k)
-        } else {
-            let [q, k, v] = inputs(self.name(), shapes)?;
-            same(self.name(), "width of the values", v.width, kv_heads * value_size)?;
-            (q, k)
+        let (q, k) = match values {
+            CachedValues::KeyPrefix { size } => {
+                if size > key_size {
+                    return Err(ShapeError::new(self.name(), format!("values of {size} in keys of {key_size}")));
+                }
+                let [q, k] = inputs(self.name(), shapes)?;
+                (q, k)
+            }
+            CachedValues::Own { size } => {
+                let [q, k, v] = inputs(self.name(), shapes)?;
+                same(self.name(), "width of the values", v.width, kv_heads * size)?;
+                (q, k)
+            }
         };
         same(self.name(), "width of the queries", q.width, self.heads * key_size)?;
         same(self.name(), "width of the keys", k.width, kv_heads * key_size)?;
         if kv_heads == 0 || self.heads % kv_heads != 0 {
             return Err(ShapeError::new(self.name(), format!("{} heads over {kv_heads} key heads", self.heads)));
         }
-        Ok(q.with_width(self.heads * if latent { key_size } else { value_size }))
+        Ok(q.with_width(self.heads * values.size()))
     }
 
     fn state(&self) -> Option<StateId> {
@@ -66,24 +71,31 @@ impl OpDef for Attention {
     }
 
     fn reference(&self, inputs: &[&[f32]], out: &mut [f32], context: &mut ReferenceContext<'_>) {
-        let StateSpec::KeyValue { kv_heads, key_size, value_size, window } = *context.state_spec(self.state) else {
+        let StateSpec::KeyValue { kv_heads, key_size, values, window } = *context.state_spec(self.state) else {
             return;
         };
-        let latent = value_size == 0;
-        let value_size = if latent { key_size } else { value_size };
-        let values_in = if latent { inputs[1] } else { inputs[2] };
+        let value_size = values.size();
         let (key_width, value_width) = (kv_heads * key_size, kv_heads * value_size);
         let slopes = self.alibi_max_bias.map(|max| alibi_slopes(self.heads, max));
         let block_tokens = context.block_tokens;
         let step = context.step;
-        let (keys, values) = context.key_value(self.state, key_width, value_width);
+        let (keys, cached) = context.key_value(self.state, key_width, value_width);
         let group = self.heads / kv_heads;
         for run in step.runs {
             let cell = |p: usize| run.blocks[p / block_tokens] as usize * block_tokens + p % block_tokens;
             for (i, t) in run.tokens.clone().enumerate() {
                 let cell = cell(run.first_position + i);
                 keys[cell * key_width..][..key_width].copy_from_slice(&inputs[1][t * key_width..][..key_width]);
-                values[cell * value_width..][..value_width].copy_from_slice(&values_in[t * value_width..][..value_width]);
+                let out = &mut cached[cell * value_width..][..value_width];
+                match values {
+                    CachedValues::Own { .. } => out.copy_from_slice(&inputs[2][t * value_width..][..value_width]),
+                    CachedValues::KeyPrefix { .. } => {
+                        let heads = inputs[1][t * key_width..][..key_width].chunks_exact(key_size);
+                        for (out, head) in out.chunks_exact_mut(value_size).zip(heads) {
+                            out.copy_from_slice(&head[..value_size]);
+                        }
+                    }
+                }
             }
             for (i, t) in run.tokens.clone().enumerate() {
                 let position = run.first_position + i;
@@ -107,7 +119,7 @@ impl OpDef for Attention {
                     let y = &mut out[(t * self.heads + h) * value_size..][..value_size];
                     y.fill(0.0);
                     for (s, p) in scores.iter().zip(first..) {
-                        let v = &values[cell(p) * value_width + h / group * value_size..][..value_size];
+                        let v = &cached[cell(p) * value_width + h / group * value_size..][..value_size];
                         y.iter_mut().zip(v).for_each(|(y, v)| *y += s / sum * v);
                     }
                 }

@@ -1,7 +1,7 @@
 //! Grouped-query attention, from the normed residual to the output projection.
 
 use ascua_graph::ops::{self, Rope, Slice};
-use ascua_graph::{RopeParameters, StateSpec, ValueId};
+use ascua_graph::{CachedValues, RopeParameters, StateSpec, ValueId};
 
 use super::{Linear, TensorScales, rms_norm};
 use crate::builder::GraphBuilder;
@@ -89,7 +89,7 @@ impl Attention {
         let state = builder.state(StateSpec::KeyValue {
             kv_heads: self.kv_heads,
             key_size: self.key_size,
-            value_size: self.value_size,
+            values: CachedValues::Own { size: self.value_size },
             window: self.window,
         });
         let attention = ops::Attention {
