@@ -225,3 +225,105 @@ fn edit_distance(left: &[u8], right: &[u8]) -> usize {
     }
     row[right.len()]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `strings.bin` holds texts separated by zero bytes; `NAME.txt` the lengths in bytes of the words that llama.cpp's
+    /// `unicode_regex_split` makes of each, a line a text.
+    fn data(file: &str) -> Vec<u8> {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/pre_tokenizers").join(file);
+        std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    fn words<'t>(entry: &PreTokenizer, text: &'t [u8]) -> Vec<&'t [u8]> {
+        let mut words = Vec::new();
+        entry.words(text, &mut |word| words.push(word));
+        words
+    }
+
+    #[test]
+    fn words_agree_with_llama_cpp() {
+        let strings = data("strings.bin");
+        let mut differences = Vec::new();
+        for entry in TABLE {
+            let lines = String::from_utf8(data(&format!("{}.txt", entry.name()))).expect("text");
+            let texts: Vec<&[u8]> = strings.split(|byte| *byte == 0).collect();
+            assert_eq!(texts.len(), lines.lines().count(), "{}: texts and lines do not match", entry.name());
+            for (text, line) in texts.iter().zip(lines.lines()) {
+                let mut rest = *text;
+                let expected = line.split_whitespace().map(|length| {
+                    let (word, behind) = rest.split_at(length.parse().expect("a length"));
+                    rest = behind;
+                    word
+                });
+                let expected: Vec<&[u8]> = expected.collect();
+                let found = words(entry, text);
+                if found != expected {
+                    let show = |words: &[&[u8]]| {
+                        words.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect::<Vec<_>>()
+                    };
+                    let at = found.iter().zip(&expected).take_while(|(left, right)| left == right).count();
+                    let near = |words: &[&[u8]]| show(&words[at.min(words.len())..words.len().min(at + 4)]);
+                    differences.push(format!("{}: {:?} for {:?}", entry.name(), near(&found), near(&expected)));
+                }
+            }
+        }
+        assert!(
+            differences.is_empty(),
+            "{} differences\n{}",
+            differences.len(),
+            differences.iter().take(30).cloned().collect::<Vec<_>>().join("\n")
+        );
+    }
+
+    #[test]
+    fn words_join_to_the_text() {
+        let strings = data("strings.bin");
+        for entry in TABLE {
+            let found = words(entry, &strings);
+            assert!(found.iter().all(|word| !word.is_empty()), "{} makes empty words", entry.name());
+            assert_eq!(found.concat(), strings, "{}", entry.name());
+            assert!(words(entry, b"").is_empty(), "{} makes words of nothing", entry.name());
+        }
+    }
+
+    #[test]
+    fn long_runs_end() {
+        for unit in
+            [" ", "a", "A", "é", "1", "\n", " \n", "!", "'", "中", "a ", "é A", "IMGIMG", "<sentinel:1", "\u{301}"]
+        {
+            let text = unit.repeat(200_000 / unit.len());
+            for entry in TABLE {
+                let mut length = 0;
+                entry.words(text.as_bytes(), &mut |word| length += word.len());
+                assert_eq!(length, text.len(), "{} of {unit:?}", entry.name());
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_unique_and_found() {
+        let mut all: Vec<&str> = names().collect();
+        assert!(all.iter().all(|name| find(name).is_some()));
+        all.sort_unstable();
+        assert!(all.windows(2).all(|pair| pair[0] != pair[1]));
+    }
+
+    #[test]
+    fn nearest_names() {
+        for (unknown, chosen) in [
+            ("qwen3", "qwen2"),
+            ("llama4x", "llama4"),
+            ("deepseek-v4", "deepseek-v3"),
+            ("gpt4o", "gpt-4o"),
+            ("Tekken", "tekken"),
+            ("something-entirely-new", "default"),
+            ("", "default"),
+        ] {
+            assert_eq!(nearest(unknown).0, chosen, "{unknown}");
+        }
+        assert_eq!(nearest(&"x".repeat(1 << 20)).0, "default");
+    }
+}

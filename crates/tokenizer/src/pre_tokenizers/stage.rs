@@ -134,7 +134,8 @@ pub(crate) fn numbers(text: &[u8], mut at: usize, most: usize) -> usize {
     at
 }
 
-/// Cuts runs of numbers so that all groups but the first have three.
+/// Cuts runs of numbers so that all groups but the first have three. As in llama.cpp, the first group stays in one piece
+/// with the text before it.
 fn number_thousands<'t>(text: &'t [u8], emit: &mut dyn FnMut(&'t [u8])) {
     let mut start = 0; // of what is not handed out yet
     let mut at = 0;
@@ -144,7 +145,6 @@ fn number_thousands<'t>(text: &'t [u8], emit: &mut dyn FnMut(&'t [u8])) {
             at += first.length;
             continue;
         }
-        emit_between(text, start, at, emit);
         let mut count = 0;
         let mut end = at;
         while character_at(text, end).is(Class::NUMBER) {
@@ -153,12 +153,11 @@ fn number_thousands<'t>(text: &'t [u8], emit: &mut dyn FnMut(&'t [u8])) {
         }
         while at < end {
             let group = if count % 3 == 0 { 3 } else { count % 3 };
-            let next = numbers(text, at, group);
-            emit_between(text, at, next, emit);
+            at = numbers(text, at, group);
+            emit_between(text, start, at, emit);
             count -= group;
-            at = next;
+            start = at;
         }
-        start = end;
     }
     emit_between(text, start, text.len(), emit);
 }
