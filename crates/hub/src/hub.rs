@@ -286,7 +286,7 @@ fn local(source: &Source) -> Result<Option<PathBuf>, HubError> {
 }
 
 fn unknown_name(name: &str) -> HubError {
-    let names = CATALOGUE.iter().map(|model| model.name);
+    let names = CATALOGUE.iter().flat_map(|model| model.aliases.iter().copied().chain([model.name]));
     HubError::UnknownName { name: name.to_owned(), near: near(name, names) }
 }
 
