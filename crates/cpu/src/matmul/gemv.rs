@@ -5,6 +5,8 @@
 //! formed in the same order however many rows and tokens go together.
 
 #[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
 
 use std::ops::Range;
@@ -24,7 +26,9 @@ pub(super) type GemvKernel = unsafe fn(task: Task<'_>, rows: Range<usize>);
 pub(super) fn kernel(weight: TensorType, isa: Isa) -> Option<GemvKernel> {
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Vnni => avx512::kernel(weight),
+        Isa::Avx512Vnni => avx512::kernel(weight).or_else(|| avx2::kernel(weight)),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 | Isa::Avx512 => avx2::kernel(weight),
         _ => None,
     }
 }

@@ -1,0 +1,113 @@
+//! How the blocks of 32 are read with AVX2.
+
+use std::arch::x86_64::*;
+
+use super::blocks32::Block32;
+use super::{Stored, halves};
+use crate::matmul::integers::{IQ4_VALUES, MXFP4_VALUES, Offsets, halved_power_of_two};
+
+// SAFETY of every block below: the frame passes a pointer to a whole block, and runs with AVX2 and F16C.
+
+macro_rules! blocks {
+    ($($name:ident: $bytes:literal, $stored:ident, $zero:literal, $offsets:ident, $values:expr, $factors:expr;)*) => {
+        $(pub(super) struct $name;
+
+        impl Block32 for $name {
+            const BYTES: usize = $bytes;
+            const STORED: Stored = Stored::$stored;
+            const ZERO: i8 = $zero;
+            const OFFSETS: Offsets = Offsets::$offsets;
+
+            #[inline(always)]
+            unsafe fn values(block: *const u8) -> __m256i {
+                // SAFETY: as above.
+                unsafe { $values(block) }
+            }
+
+            #[inline(always)]
+            unsafe fn factors(block: *const u8) -> __m128 {
+                // SAFETY: as above.
+                unsafe { $factors(block) }
+            }
+        })*
+    };
+}
+
+blocks! {
+    Q4_0: 18, Unsigned, 8, None, nibbles::<2>, half;
+    Q4_1: 20, Unsigned, 0, PerGroup, nibbles::<4>, two_halves;
+    Q5_0: 22, Unsigned, 16, None, five_bits::<6, 2>, half;
+    Q5_1: 24, Unsigned, 0, PerGroup, five_bits::<8, 4>, two_halves;
+    Q8_0: 34, Signed, 0, None, bytes::<2>, half;
+    Iq4Nl: 18, Signed, 0, None, iq4, half;
+    Mxfp4: 17, Signed, 0, None, mxfp4, power_of_two;
+}
+
+#[inline(always)]
+unsafe fn half(block: *const u8) -> __m128 {
+    // SAFETY: the caller's block begins with a half.
+    unsafe { halves(u32::from(block.cast::<u16>().read_unaligned())) }
+}
+
+#[inline(always)]
+unsafe fn two_halves(block: *const u8) -> __m128 {
+    // SAFETY: the caller's block begins with two halves.
+    unsafe { halves(block.cast::<u32>().read_unaligned()) }
+}
+
+#[inline(always)]
+unsafe fn power_of_two(block: *const u8) -> __m128 {
+    // SAFETY: the caller's block begins with an exponent.
+    unsafe { _mm_set_ss(halved_power_of_two(*block)) }
+}
+
+#[inline(always)]
+unsafe fn bytes<const AT: usize>(block: *const u8) -> __m256i {
+    // SAFETY: the caller's block has 32 bytes there.
+    unsafe { _mm256_loadu_si256(block.add(AT).cast()) }
+}
+
+/// Low nibbles of the 16 bytes at `AT`, then the high ones.
+#[inline(always)]
+unsafe fn nibbles<const AT: usize>(block: *const u8) -> __m256i {
+    // SAFETY: the caller's block has the bytes.
+    unsafe {
+        let low = _mm_loadu_si128(block.add(AT).cast());
+        let both = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(low), _mm_srli_epi16::<4>(low));
+        _mm256_and_si256(both, _mm256_set1_epi8(15))
+    }
+}
+
+/// Nibbles at `AT` with a fifth bit each from the 32 bits at `BITS`.
+#[inline(always)]
+unsafe fn five_bits<const AT: usize, const BITS: usize>(block: *const u8) -> __m256i {
+    // SAFETY: the caller's block has the bytes.
+    unsafe {
+        let bits = _mm256_set1_epi32(block.add(BITS).cast::<i32>().read_unaligned());
+        let spread = _mm256_setr_epi64x(0, 0x0101_0101_0101_0101, 0x0202_0202_0202_0202, 0x0303_0303_0303_0303);
+        let select = _mm256_set1_epi64x(0x8040_2010_0804_0201u64 as i64);
+        let set = _mm256_cmpeq_epi8(_mm256_and_si256(_mm256_shuffle_epi8(bits, spread), select), select);
+        _mm256_or_si256(nibbles::<AT>(block), _mm256_and_si256(set, _mm256_set1_epi8(16)))
+    }
+}
+
+#[inline(always)]
+unsafe fn iq4(block: *const u8) -> __m256i {
+    // SAFETY: the caller's block has the bytes.
+    unsafe { looked_up(&IQ4_VALUES, nibbles::<2>(block)) }
+}
+
+#[inline(always)]
+unsafe fn mxfp4(block: *const u8) -> __m256i {
+    // SAFETY: the caller's block has the bytes.
+    unsafe { looked_up(&MXFP4_VALUES, nibbles::<1>(block)) }
+}
+
+#[inline(always)]
+pub(super) unsafe fn looked_up(table: &[i8; 16], nibbles: __m256i) -> __m256i {
+    // SAFETY: the table has sixteen bytes.
+    unsafe {
+        let table = _mm256_broadcastsi128_si256(_mm_loadu_si128(table.as_ptr().cast()));
+        _mm256_shuffle_epi8(table, nibbles)
+    }
+}
