@@ -21,6 +21,8 @@ use crate::isa::Isa;
 pub(crate) trait Lanes: Copy {
     /// Numbers in a vector.
     const LANES: usize;
+    /// Vectors the machine can hold.
+    const REGISTERS: usize;
     /// Result of a comparison.
     type Mask: Copy;
 
@@ -38,6 +40,10 @@ pub(crate) trait Lanes: Copy {
     /// # Safety
     /// As [`Lanes::load`].
     unsafe fn load_f16(from: *const u16) -> Self;
+    /// One half-precision number.
+    /// # Safety
+    /// As [`Lanes::splat`].
+    unsafe fn widen_f16(bits: u16) -> f32;
     /// A vector of bfloat16 numbers.
     /// # Safety
     /// As [`Lanes::load`].
@@ -77,6 +83,8 @@ pub(crate) trait Lanes: Copy {
     /// `yes` where the mask holds, `no` elsewhere.
     fn select(mask: Self::Mask, yes: Self, no: Self) -> Self;
     fn sum(self) -> f32;
+    /// The sum of each of four vectors.
+    fn sum_each(vectors: [Self; 4]) -> [f32; 4];
     fn maximum(self) -> f32;
 }
 

@@ -1,5 +1,6 @@
 //! BACKEND: the CPU device, its kernels for each instruction set and its thread pool.
 
+pub mod attention;
 mod compile;
 mod device;
 pub mod elementwise;

@@ -26,8 +26,22 @@ unsafe fn first(count: usize) -> __m256i {
     unsafe { _mm256_loadu_si256(FIRST.as_ptr().add(8 - count).cast()) }
 }
 
+/// The sum of each of four vectors.
+#[inline(always)]
+pub(super) unsafe fn sums_of_four(a: __m256, b: __m256, c: __m256, d: __m256) -> [f32; 4] {
+    // SAFETY: the machine has the level, says the caller; the array has room for four.
+    unsafe {
+        let pairs = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
+        let four = _mm_add_ps(_mm256_castps256_ps128(pairs), _mm256_extractf128_ps::<1>(pairs));
+        let mut sums = [0.0; 4];
+        _mm_storeu_ps(sums.as_mut_ptr(), four);
+        sums
+    }
+}
+
 impl Lanes for Avx2 {
     const LANES: usize = 8;
+    const REGISTERS: usize = 16;
     type Mask = __m256;
 
     #[inline(always)]
@@ -52,6 +66,12 @@ impl Lanes for Avx2 {
     unsafe fn load_f16(from: *const u16) -> Self {
         // SAFETY: readable for eight numbers, says the caller.
         Avx2(unsafe { _mm256_cvtph_ps(_mm_loadu_si128(from.cast())) })
+    }
+
+    #[inline(always)]
+    unsafe fn widen_f16(bits: u16) -> f32 {
+        // SAFETY: the machine has the level, says the caller.
+        unsafe { _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(i32::from(bits)))) }
     }
 
     #[inline(always)]
@@ -163,6 +183,11 @@ impl Lanes for Avx2 {
             let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
             _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
         })
+    }
+
+    #[inline(always)]
+    fn sum_each([a, b, c, d]: [Self; 4]) -> [f32; 4] {
+        with_avx2!(sums_of_four(a.0, b.0, c.0, d.0))
     }
 
     #[inline(always)]

@@ -24,6 +24,7 @@ fn first(count: usize) -> __mmask16 {
 
 impl Lanes for Avx512 {
     const LANES: usize = 16;
+    const REGISTERS: usize = 32;
     type Mask = __mmask16;
 
     #[inline(always)]
@@ -48,6 +49,12 @@ impl Lanes for Avx512 {
     unsafe fn load_f16(from: *const u16) -> Self {
         // SAFETY: readable for sixteen numbers, says the caller.
         Avx512(unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.cast())) })
+    }
+
+    #[inline(always)]
+    unsafe fn widen_f16(bits: u16) -> f32 {
+        // SAFETY: the machine has the level, says the caller.
+        unsafe { _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(i32::from(bits)))) }
     }
 
     #[inline(always)]
@@ -146,6 +153,15 @@ impl Lanes for Avx512 {
     #[inline(always)]
     fn sum(self) -> f32 {
         with_avx512!(_mm512_reduce_add_ps(self.0))
+    }
+
+    #[inline(always)]
+    fn sum_each(vectors: [Self; 4]) -> [f32; 4] {
+        with_avx512!({
+            let [a, b, c, d] =
+                vectors.map(|v| _mm256_add_ps(_mm512_castps512_ps256(v.0), _mm512_extractf32x8_ps::<1>(v.0)));
+            super::avx2::sums_of_four(a, b, c, d)
+        })
     }
 
     #[inline(always)]

@@ -73,7 +73,7 @@ pub(crate) unsafe fn tanh<V: Lanes>(x: V) -> V {
         let far = one.sub(two.div(exp(magnitude.add(magnitude)).add(one)));
         let far = V::select(x.less(zero), zero.sub(far), far);
         let square = x.mul(x);
-        let p = polynomial(square, [-5.704_988_7e-3, 2.063_909e-2, -5.373_971_5e-2, 1.333_144_2e-1, -3.333_328_2e-1]);
+        let p = polynomial(square, [-5.704_988_7e-3, 2.063_909e-2, -5.373_971_5e-2, 1.333_144_2e-1, -3.333_328e-1]);
         let near = p.mul(square).mul_add(x, x);
         V::select(magnitude.less(V::splat(0.625)), near, far)
     }
@@ -95,7 +95,7 @@ pub(crate) unsafe fn erfc<V: Lanes>(x: V) -> V {
                 0.170_872_77,
                 -0.822_152_2,
                 1.488_515_9,
-                -1.135_203_9,
+                -1.135_204,
                 0.278_868_08,
                 -0.186_288_06,
                 0.096_784_18,

@@ -18,6 +18,7 @@ impl Portable {
 
 impl Lanes for Portable {
     const LANES: usize = 8;
+    const REGISTERS: usize = 16;
     type Mask = [bool; 8];
 
     #[inline(always)]
@@ -44,6 +45,11 @@ impl Lanes for Portable {
         // SAFETY: readable for eight numbers, says the caller.
         let bits = unsafe { from.cast::<[u16; 8]>().read_unaligned() };
         Portable(bits.map(|bits| half::f16::from_bits(bits).to_f32()))
+    }
+
+    #[inline(always)]
+    unsafe fn widen_f16(bits: u16) -> f32 {
+        half::f16::from_bits(bits).to_f32()
     }
 
     #[inline(always)]
@@ -149,6 +155,11 @@ impl Lanes for Portable {
     fn sum(self) -> f32 {
         let [a, b, c, d, e, f, g, h] = self.0;
         ((a + e) + (c + g)) + ((b + f) + (d + h))
+    }
+
+    #[inline(always)]
+    fn sum_each(vectors: [Self; 4]) -> [f32; 4] {
+        vectors.map(Lanes::sum)
     }
 
     #[inline(always)]
