@@ -30,7 +30,7 @@ fn replaced() -> Vec<u8> {
 fn options(home: &TempDir) -> HubOptions {
     HubOptions {
         cache: Some(home.path().to_owned()),
-        idle_timeout: Duration::from_millis(300),
+        idle_timeout: Duration::from_secs(60),
         connect_timeout: Duration::from_secs(5),
         retries: Retries {
             attempts: 4,
@@ -107,8 +107,8 @@ fn a_faulty_server_gives_the_whole_file_or_none() {
         let (server, home) = (Server::start(), TempDir::new().unwrap());
         server.file("/model.gguf", model(), &answers);
         server.file("/elsewhere.gguf", model(), &[]);
-        let result = fetch(&Hub::new(options(&home)), &server.url("/model.gguf"));
-        match (result, expected) {
+        let hub = Hub::new(HubOptions { idle_timeout: Duration::from_millis(500), ..options(&home) });
+        match (fetch(&hub, &server.url("/model.gguf")), expected) {
             (Ok(path), None) => {
                 assert!(fs::read(&path).unwrap() == model(), "{name}: the content differs");
                 assert_eq!(files_below(home.path()), ["manifest.json", "model.gguf"], "{name}");
