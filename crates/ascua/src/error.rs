@@ -26,6 +26,9 @@ pub enum Error {
     /// No token could be chosen.
     #[error(transparent)]
     Sample(#[from] sampler::SampleError),
+    /// A sampling parameter is out of its range.
+    #[error(transparent)]
+    Setting(#[from] sampler::SettingError),
     /// There is nothing to continue.
     #[error("the prompt is empty: there is nothing to continue")]
     EmptyPrompt,

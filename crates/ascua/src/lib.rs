@@ -2,12 +2,12 @@
 //!
 //! ```no_run
 //! use ascua::{Flow, Model, ModelOptions, Request, Session};
-//! use ascua::sampler::{SamplerChain, SamplerSettings};
+//! use ascua::sampler::SamplerSettings;
 //!
 //! let mut model = Model::open("model.gguf", &ModelOptions::default())?;
 //! let mut session = Session::new(&mut model)?;
 //! let prompt = model.encode_prompt("Why is the sky blue?")?;
-//! let mut sampler = SamplerChain::new(&SamplerSettings::default(), &ascua::sampler::NoTokenText)?;
+//! let mut sampler = model.sampler(&SamplerSettings::default())?;
 //! let request = Request::new(&prompt);
 //! session.generate(&mut model, &request, &mut sampler, &mut |event| {
 //!     if let ascua::Event::Text(text) = event {
@@ -22,6 +22,7 @@ mod error;
 mod generate;
 mod memory;
 mod model;
+mod prompt;
 
 pub use ascua_chat as chat;
 pub use ascua_cpu::isa::{Isa, IsaError};

@@ -12,7 +12,7 @@ use ascua_graph::{MemoryPlan, Precision};
 use crate::chat::ChatTemplate;
 use crate::error::Error;
 use crate::gguf::{Gguf, TensorType};
-use crate::tokenizer::{AddSpecial, EncodeOptions, ParseSpecial, Tokenizer, TokenizerError, TokenizerOptions};
+use crate::tokenizer::{Tokenizer, TokenizerError, TokenizerOptions};
 use crate::{Isa, available_memory, available_threads};
 
 /// Contexts shorter than this are not chosen automatically.
@@ -265,14 +265,5 @@ impl Model {
     /// It cannot be parsed.
     pub fn template(&self) -> Result<Option<&ChatTemplate>, &crate::chat::ChatError> {
         self.template.as_ref().map(Option::as_ref)
-    }
-
-    /// Tokens of a plain prompt, with the special tokens the model wants around a text.
-    ///
-    /// # Errors
-    /// There is no tokenizer.
-    pub fn encode_prompt(&self, text: &str) -> Result<Vec<u32>, Error> {
-        let options = EncodeOptions { add_special: AddSpecial::Yes, parse_special: ParseSpecial::Yes };
-        Ok(self.tokenizer()?.encode(text, options))
     }
 }
