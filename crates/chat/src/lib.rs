@@ -9,9 +9,12 @@
 
 mod clock;
 mod conversation;
+mod deep_stack;
+mod dialect;
 mod environment;
 mod json;
 mod message;
+mod namespace;
 mod python_methods;
 mod stop;
 mod template;

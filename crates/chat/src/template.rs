@@ -9,17 +9,24 @@ use serde::Serialize;
 
 use crate::clock::LocalTime;
 use crate::conversation::SystemPlacement;
-use crate::environment::{Raised, environment, without_generation_blocks};
+use crate::deep_stack::{self, Failure};
+use crate::dialect::rewrite;
+use crate::environment::{Raised, environment};
 use crate::message::{Message, Role};
 
 /// The longest template that is parsed; the longest known one has less than a tenth of it.
-const MAX_TEMPLATE_BYTES: usize = 1 << 20;
+const MAX_TEMPLATE_BYTES: usize = 256 << 10;
 /// Fuel for any rendering: some tens of milliseconds, and at most 64 MB of text made on the way.
 const BASE_FUEL: u64 = 1_000_000;
 /// Fuel for each message: templates may well look at all messages for each of them.
 const FUEL_PER_MESSAGE: u64 = 20_000;
 /// Fuel for each byte of the messages and tools, each of which may be copied from filter to filter.
 const FUEL_PER_BYTE: u64 = 4;
+
+/// Stack for parsing, per byte of the source: a chain of two-byte operators recurses once for each.
+const PARSING_STACK_PER_BYTE: usize = 4096;
+/// Stack for rendering, per byte of the source: each statement can wrap a value once more, in each of several macro calls.
+const RENDERING_STACK_PER_BYTE: usize = 4096;
 
 const NAME: &str = "chat template";
 
@@ -56,6 +63,12 @@ pub enum ChatError {
         /// What went wrong.
         message: String,
     },
+    /// The template engine itself failed: it could not get its stack, or panicked.
+    #[error("the chat template cannot be run: {message}")]
+    Engine {
+        /// What happened.
+        message: String,
+    },
     /// The template works longer, or makes more text, than these messages justify.
     #[error("the chat template was stopped after {limit} steps: it does more work than {messages} messages justify")]
     TooMuchWork {
@@ -87,6 +100,7 @@ pub struct RenderOptions {
 #[derive(Debug, Clone)]
 pub struct ChatTemplate {
     environment: Environment<'static>,
+    source_bytes: usize,
     system_placement: SystemPlacement,
 }
 
@@ -96,14 +110,17 @@ impl ChatTemplate {
         if source.len() > MAX_TEMPLATE_BYTES {
             return Err(ChatError::TooLong { bytes: source.len(), limit: MAX_TEMPLATE_BYTES });
         }
-        let parse_error = |error: minijinja::Error| ChatError::Parse {
+        let parsed = deep_stack::run(source.len(), PARSING_STACK_PER_BYTE, || {
+            let mut environment = environment()?;
+            environment.add_template_owned(NAME, rewrite(source).into_owned())?;
+            Ok(environment)
+        });
+        let environment = parsed?.map_err(|error: minijinja::Error| ChatError::Parse {
             line: error.line().unwrap_or(0),
             message: error.detail().map_or_else(|| error.kind().to_string(), str::to_owned),
-        };
-        let mut environment = environment().map_err(parse_error)?;
-        let source = without_generation_blocks(source).into_owned();
-        environment.add_template_owned(NAME, source).map_err(parse_error)?;
-        let mut template = Self { environment, system_placement: SystemPlacement::AsMessage };
+        })?;
+        let source_bytes = source.len();
+        let mut template = Self { environment, source_bytes, system_placement: SystemPlacement::AsMessage };
         template.system_placement = template.try_system_message();
         Ok(template)
     }
@@ -132,30 +149,18 @@ impl ChatTemplate {
     }
 
     fn render_as_is(&self, messages: &[Message], options: &RenderOptions) -> Result<String, ChatError> {
-        let mut variables = vec![
-            ("messages", Value::from(Serde(messages))),
-            ("tools", if options.tools.is_empty() { Value::from(()) } else { Value::from(Serde(&options.tools)) }),
-            ("documents", Value::from(())),
-            ("add_generation_prompt", Value::from(options.add_generation_prompt)),
-            ("bos_token", Value::from(&options.bos_token)),
-            ("eos_token", Value::from(&options.eos_token)),
-        ];
-        if let Some(now) = options.now {
-            variables.push(("strftime_now", Value::from_function(move |format: &str| now.format(format))));
-        }
-        let own: Vec<&str> = variables.iter().map(|(name, _)| *name).collect();
-        let extra = options.extra.iter().filter(|(name, _)| !own.contains(&name.as_str()));
-        let extra = extra.map(|(name, value)| (name.as_str(), Value::from(Serde(value))));
-        let variables = Value::from_pairs(extra.chain(variables.iter().cloned()));
-
-        let bytes = json_bytes(messages).saturating_add(json_bytes(&options.tools));
-        let limit = BASE_FUEL
-            .saturating_add(FUEL_PER_MESSAGE.saturating_mul(messages.len() as u64))
-            .saturating_add(FUEL_PER_BYTE.saturating_mul(bytes));
-        let mut environment = self.environment.clone();
-        environment.set_fuel(Some(limit));
-        let rendered = environment.get_template(NAME).and_then(|template| template.render(variables));
-        rendered.map_err(|error| describe(&error, limit, messages.len()))
+        // All values live and die on that thread, whose stack is deep enough to drop them.
+        deep_stack::run(self.source_bytes, RENDERING_STACK_PER_BYTE, || {
+            let bytes = json_bytes(messages).saturating_add(json_bytes(&options.tools));
+            let limit = BASE_FUEL
+                .saturating_add(FUEL_PER_MESSAGE.saturating_mul(messages.len() as u64))
+                .saturating_add(FUEL_PER_BYTE.saturating_mul(bytes));
+            let mut environment = self.environment.clone();
+            environment.set_fuel(Some(limit));
+            let rendered =
+                environment.get_template(NAME).and_then(|template| template.render(variables(messages, options)));
+            rendered.map_err(|error| describe(&error, limit, messages.len()))
+        })?
     }
 
     fn try_system_message(&self) -> SystemPlacement {
@@ -170,6 +175,35 @@ impl ChatTemplate {
             SystemPlacement::FoldedIntoUser
         }
     }
+}
+
+impl From<Failure> for ChatError {
+    fn from(failure: Failure) -> Self {
+        let message = match failure {
+            Failure::NoThread(error) => format!("no thread could be started for it ({error})"),
+            Failure::Panicked => "the template engine panicked".to_owned(),
+        };
+        ChatError::Engine { message }
+    }
+}
+
+/// What a template can see.
+fn variables(messages: &[Message], options: &RenderOptions) -> Value {
+    let mut variables = vec![
+        ("messages", Value::from(Serde(messages))),
+        ("tools", if options.tools.is_empty() { Value::from(()) } else { Value::from(Serde(&options.tools)) }),
+        ("documents", Value::from(())),
+        ("add_generation_prompt", Value::from(options.add_generation_prompt)),
+        ("bos_token", Value::from(&options.bos_token)),
+        ("eos_token", Value::from(&options.eos_token)),
+    ];
+    if let Some(now) = options.now {
+        variables.push(("strftime_now", Value::from_function(move |format: &str| now.format(format))));
+    }
+    let own: Vec<&str> = variables.iter().map(|(name, _)| *name).collect();
+    let extra = options.extra.iter().filter(|(name, _)| !own.contains(&name.as_str()));
+    let extra = extra.map(|(name, value)| (name.as_str(), Value::from(Serde(value))));
+    Value::from_pairs(extra.chain(variables.iter().cloned()))
 }
 
 /// The messages after the system's, with the system prompt in front of the first user message.
