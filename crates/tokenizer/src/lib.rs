@@ -7,6 +7,7 @@
 
 mod byte_pair;
 mod character_map;
+mod dna;
 mod error;
 mod merge;
 mod partition;

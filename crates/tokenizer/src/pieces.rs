@@ -3,9 +3,9 @@
 //! Invariant: a token's bytes may be any part of a character; only a sequence of tokens is text.
 
 use crate::byte_pair::letter_to_byte;
-use crate::rwkv;
 use crate::unicode::{decode, encode};
 use crate::vocabulary::{Attributes, TokenizerKind, Vocabulary, byte_of_text};
+use crate::{dna, rwkv};
 
 /// The bytes of all tokens, one behind the other.
 #[derive(Debug)]
@@ -35,7 +35,10 @@ impl Pieces {
 }
 
 fn render(vocabulary: &Vocabulary, id: u32, out: &mut Vec<u8>) {
-    let text = vocabulary.texts.text(id);
+    let mut text = vocabulary.texts.text(id);
+    if vocabulary.model == "hybriddna" {
+        text = dna::bases(text).unwrap_or(text);
+    }
     let attributes = vocabulary.attributes(id);
     match vocabulary.kind {
         TokenizerKind::Rwkv => return out.extend(rwkv::unescape(text)),

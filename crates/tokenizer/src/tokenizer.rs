@@ -17,7 +17,7 @@ use crate::trie::Trie;
 use crate::unicode::{Class, character_at, encode, lowercase, repair};
 use crate::unigram::Unigram;
 use crate::vocabulary::{Attributes, SpecialTokens, TokenType, TokenizerKind, TokenizerOptions, Vocabulary};
-use crate::{TokenizerError, Warning, rwkv, word_piece};
+use crate::{TokenizerError, Warning, dna, rwkv, word_piece};
 
 /// Whether the tokens that the model wants around a text are added: beginning and end of sequence, separator.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -173,6 +173,9 @@ impl Tokenizer {
             Algorithm::BytePair(algorithm) if vocabulary.model == "whitespace" => {
                 let words = lowercase_words(text, vocabulary.lowercase);
                 algorithm.encode(vocabulary, &words, out);
+            }
+            Algorithm::BytePair(algorithm) if vocabulary.model == "hybriddna" => {
+                dna::encode(vocabulary, &repair(text), out, |text, out| algorithm.encode(vocabulary, text, out));
             }
             Algorithm::BytePair(algorithm) => {
                 let habits = vocabulary.pre_tokenizer.habits;

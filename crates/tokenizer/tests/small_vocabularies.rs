@@ -337,6 +337,25 @@ fn words_without_case_or_spaces_for_the_whitespace_model() {
 }
 
 #[test]
+fn bases_between_dna_tags_go_by_sixes() {
+    let mut tokens =
+        named(&[("a", 0.0, NORMAL), ("<dna>", 0.0, NORMAL), ("</dna>", 0.0, NORMAL), ("<oov>", 0.0, NORMAL)]);
+    tokens.extend(named(&[("ACGTAC\u{e000}", 0.0, NORMAL), ("GAAAAA\u{e000}", 0.0, NORMAL)]));
+    let mut metadata = vocabulary("hybriddna", &tokens);
+    metadata.insert("tokenizer.ggml.pre", "gpt-2");
+    metadata.insert("tokenizer.ggml.merges", StringArray::default());
+    let tokenizer = build(&metadata);
+    check(
+        &tokenizer,
+        &[
+            ("a<dna>acgtacG</dna>a", PLAIN, "a <dna> ACGTAC\u{e000} GAAAAA\u{e000} </dna> a"),
+            ("<dna>ACGTANACGTAC", PLAIN, "<dna> <oov> ACGTAC\u{e000}"),
+        ],
+    );
+    assert_eq!(tokenizer.token_bytes(4), b"ACGTAC");
+}
+
+#[test]
 fn files_without_a_tokenizer_say_so() {
     for found in [None, Some("none"), Some("no_vocab"), Some("test")] {
         let mut metadata = Metadata::new();
