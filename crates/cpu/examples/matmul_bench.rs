@@ -1,6 +1,7 @@
 //! Speed of the products on one thread, by type: `matmul_bench [TYPE,... [ISA [ROWS COLS]]]`.
 //!
-//! Generation reads 64 MB or more of weights for 1 and 4 tokens (GB/s of weights); a prompt has 512 tokens (GOPS). Best of
+//! Generation reads 64 MB or more of weights for 1 and 4 tokens (GB/s of weights); a prompt has 512 tokens (GOPS). The preparation of a prompt's activations
+//! is in nanoseconds per thousand elements. Best of
 //! several runs in time on the processor, as neighbours on the machine only ever slow one down.
 
 use std::hint::black_box;
@@ -18,8 +19,8 @@ fn main() {
     let cols: usize = arguments.next().map_or(2048, |n| n.parse().expect("cols"));
     println!("{isa}, {rows} rows of {cols}, one thread");
     println!(
-        "{:<8} {:>11} {:>11} {:>11} {:>12} {:>10}",
-        "type", "tg GB/s", "hot GB/s", "tg4 GB/s", "pp512 GOPS", "pp64 GOPS"
+        "{:<8} {:>11} {:>11} {:>11} {:>12} {:>10} {:>10}",
+        "type", "tg GB/s", "hot GB/s", "tg4 GB/s", "pp512 GOPS", "pp64 GOPS", "prep ns/K"
     );
     for name in types.split(',') {
         let weight: TensorType = name.parse().expect("a tensor type");
@@ -33,14 +34,37 @@ fn main() {
         let gigabytes = |seconds: f64, rows: usize| (rows * row_bytes) as f64 / seconds / 1e9;
         let gops = |seconds: f64, tokens: usize| 2.0 * (rows * cols * tokens) as f64 / seconds / 1e9;
         println!(
-            "{name:<8} {:>11.2} {:>11.2} {:>11.2} {:>12.1} {:>10.1}",
+            "{name:<8} {:>11.2} {:>11.2} {:>11.2} {:>12.1} {:>10.1} {:>10.1}",
             gigabytes(tg, streamed_rows),
             gigabytes(hot, (768 << 10) / row_bytes),
             gigabytes(tg4, streamed_rows),
             gops(pp, 512),
-            gops(pp64, 64)
+            gops(pp64, 64),
+            prepare(weight, cols, 512, isa) * 1e9 / (512 * cols) as f64 * 1e3
         );
     }
+}
+
+/// Seconds of the best preparation.
+fn prepare(weight: TensorType, cols: usize, tokens: usize, isa: Isa) -> f64 {
+    let kernel = MatmulKernel::new(weight, 1, cols, Precision::Quantised, isa).expect("supported");
+    let layout = kernel.activation();
+    let x: Vec<f32> = (0..tokens * cols).map(|i| ((i * 37) % 101) as f32 / 50.0 - 1.0).collect();
+    let mut prepared = vec![0u8; layout.bytes(tokens) + 64];
+    let skip = prepared.as_ptr().align_offset(64);
+    let prepared = prepared[skip..].as_mut_ptr();
+    let input = InputRows { data: x.as_ptr(), stride: cols, tokens, index: None };
+    let mut best = f64::INFINITY;
+    let begin = Instant::now();
+    while begin.elapsed().as_secs_f64() < 0.1 {
+        let start = processor_seconds(begin);
+        for piece in 0..layout.pieces(tokens) {
+            // SAFETY: the input and the prepared bytes are as large as the layout asks.
+            unsafe { layout.prepare(input, piece, prepared) };
+        }
+        best = best.min(processor_seconds(begin) - start);
+    }
+    best
 }
 
 /// Seconds of the best run.

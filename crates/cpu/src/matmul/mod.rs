@@ -16,6 +16,8 @@ mod integers;
 mod quantised;
 #[cfg(test)]
 mod tests;
+#[cfg(target_arch = "x86_64")]
+mod transpose;
 
 use std::ops::Range;
 
@@ -134,12 +136,15 @@ impl MatmulKernel {
         bytes + SCRATCH_ALIGNMENT
     }
 
-    /// Rows one work item should have, so that items are long enough to stream and many enough to balance.
+    /// Rows one work item should have, so that items are long enough to stream and even among the threads.
     pub fn row_chunk(&self, tokens: usize, threads: usize) -> usize {
-        let step = if tokens > 8 { 48 } else { 16 };
-        let streaming = if tokens > 8 { 48 } else { (STREAM_BYTES / self.row_bytes.max(1)).clamp(16, 256) };
-        let share = self.rows.div_ceil(threads.max(1) * ITEMS_PER_THREAD);
-        share.max(streaming).min(self.rows.div_ceil(threads.max(1)).max(1)).next_multiple_of(step)
+        let threads = threads.max(1);
+        let (item, step) = match tokens {
+            0..=8 => ((STREAM_BYTES / self.row_bytes.max(1)).clamp(16, 256), 4),
+            _ => (TILE_ROWS, 12),
+        };
+        let items = self.rows.div_ceil(item).next_multiple_of(threads);
+        self.rows.div_ceil(items.max(1)).max(1).next_multiple_of(step)
     }
 
     /// Computes `rows` of the product for all `tokens`.
@@ -184,8 +189,9 @@ impl MatmulKernel {
 
 const SCRATCH_ALIGNMENT: usize = 64;
 /// Weights one generation work item should read, to amortise the start of its memory streams.
-const STREAM_BYTES: usize = 128 << 10;
-const ITEMS_PER_THREAD: usize = 8;
+const STREAM_BYTES: usize = 64 << 10;
+/// Rows of a prompt's work item: a decoded tile of the GEMM.
+const TILE_ROWS: usize = 96;
 
 impl InputRows<'_> {
     /// The row token `token` reads.

@@ -320,3 +320,22 @@ fn results_do_not_depend_on_the_split_of_rows() {
         }
     }
 }
+
+#[test]
+fn chunks_of_rows_are_even_among_threads() {
+    let kernel = |rows, cols| MatmulKernel::new(TensorType::Q4_1, rows, cols, Precision::Quantised, Isa::Scalar);
+    // (rows, columns, tokens, threads) and the chunk.
+    for ((rows, cols, tokens, threads), expected) in [
+        ((576, 576, 1, 2), 144),
+        ((49152, 576, 1, 2), 184),
+        ((2048, 8192, 1, 4), 16),
+        ((3, 32, 1, 8), 4),
+        ((576, 576, 512, 2), 96),
+        ((2048, 2048, 512, 2), 96),
+        ((64, 2048, 512, 4), 24),
+        ((0, 32, 1, 2), 4),
+    ] {
+        let chunk = kernel(rows, cols).expect("supported").row_chunk(tokens, threads);
+        assert_eq!(chunk, expected, "{rows} rows of {cols}, {tokens} tokens, {threads} threads");
+    }
+}

@@ -5,6 +5,11 @@
 //! integers and scales in both, so a prompt read at once and token by token agree. Sources: GGUF's users compare with
 //! Q8_0 (32 per scale) and Q8_K (256); scales stay F32 here.
 
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(test)]
+mod tests;
+
 use crate::isa::Isa;
 use crate::matmul::InputRows;
 
@@ -107,6 +112,10 @@ impl Int8Layout {
         // SAFETY: the caller vouches for the same.
         unsafe {
             match self.isa {
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx512 | Isa::Avx512Vnni if self.uses_panels(x.tokens) => {
+                    avx512::prepare_panel(self, x, piece, self.panel(out, piece))
+                }
                 #[cfg(target_arch = "x86_64")]
                 Isa::Avx512 | Isa::Avx512Vnni => prepare_avx512(self, x, piece, out),
                 #[cfg(target_arch = "x86_64")]

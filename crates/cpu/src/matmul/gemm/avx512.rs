@@ -13,6 +13,7 @@ use super::{
 use crate::matmul::activation::{PanelView, TOKENS_PER_PANEL};
 use crate::matmul::integers::{IntegerFormat, Offsets, SPAN};
 use crate::matmul::quantised::Task;
+use crate::matmul::transpose::transpose;
 
 pub(super) fn multiply(format: IntegerFormat) -> Option<MultiplyTile> {
     Some(match (format.block_len, format.group, format.offsets) {
@@ -149,48 +150,17 @@ pub(super) unsafe fn store(partial: &Partial, task: &Task<'_>, tokens: Range<usi
     for first in (0..rows.len()).step_by(16) {
         let count = (rows.len() - first).min(16);
         let mask = (0xffffu32 >> (16 - count)) as u16;
-        let mut lanes = [_mm512_setzero_ps(); 16];
+        let mut lanes = [_mm512_setzero_si512(); 16];
         for (lanes, row) in lanes[..count].iter_mut().zip(&partial[first..]) {
             // SAFETY: a row of the partial results has sixteen floats.
-            *lanes = unsafe { _mm512_loadu_ps(row.as_ptr()) };
+            *lanes = unsafe { _mm512_loadu_si512(row.as_ptr().cast()) };
         }
         transpose(&mut lanes);
         for (token, lanes) in tokens.clone().zip(lanes) {
             // SAFETY: the caller lets this call write `rows` of the token; the mask stops at their end.
-            unsafe { _mm512_mask_storeu_ps(task.out.row(token).add(rows.start + first), mask, lanes) };
+            unsafe {
+                _mm512_mask_storeu_ps(task.out.row(token).add(rows.start + first), mask, _mm512_castsi512_ps(lanes))
+            };
         }
-    }
-}
-
-/// Turns rows of sixteen tokens into tokens of sixteen rows.
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn transpose(m: &mut [__m512; 16]) {
-    let mut t = *m;
-    // Pairs, then fours within 128-bit lanes.
-    for i in (0..16).step_by(2) {
-        t[i] = _mm512_unpacklo_ps(m[i], m[i + 1]);
-        t[i + 1] = _mm512_unpackhi_ps(m[i], m[i + 1]);
-    }
-    for i in (0..16).step_by(4) {
-        m[i] = _mm512_shuffle_ps::<0x44>(t[i], t[i + 2]);
-        m[i + 1] = _mm512_shuffle_ps::<0xee>(t[i], t[i + 2]);
-        m[i + 2] = _mm512_shuffle_ps::<0x44>(t[i + 1], t[i + 3]);
-        m[i + 3] = _mm512_shuffle_ps::<0xee>(t[i + 1], t[i + 3]);
-    }
-    // m[4 * q + c] holds, in lane l, column 4 * l + c of rows 4 * q to 4 * q + 3: now move lanes.
-    for c in 0..4 {
-        let (a, b) = (m[c], m[4 + c]);
-        let (e, f) = (m[8 + c], m[12 + c]);
-        t[c] = _mm512_shuffle_f32x4::<0x88>(a, b); // a0 a2 b0 b2
-        t[4 + c] = _mm512_shuffle_f32x4::<0xdd>(a, b); // a1 a3 b1 b3
-        t[8 + c] = _mm512_shuffle_f32x4::<0x88>(e, f);
-        t[12 + c] = _mm512_shuffle_f32x4::<0xdd>(e, f);
-    }
-    for c in 0..4 {
-        m[c] = _mm512_shuffle_f32x4::<0x88>(t[c], t[8 + c]); // a0 b0 e0 f0
-        m[4 + c] = _mm512_shuffle_f32x4::<0x88>(t[4 + c], t[12 + c]); // a1 b1 e1 f1
-        m[8 + c] = _mm512_shuffle_f32x4::<0xdd>(t[c], t[8 + c]); // a2 b2 e2 f2
-        m[12 + c] = _mm512_shuffle_f32x4::<0xdd>(t[4 + c], t[12 + c]);
     }
 }

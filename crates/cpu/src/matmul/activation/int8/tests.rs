@@ -1,0 +1,67 @@
+//! Panels hold the integers, scales and sums of the same tokens as rows, on every level.
+
+use super::*;
+
+#[repr(C, align(64))]
+#[derive(Clone, Copy)]
+struct Line([u8; 64]);
+
+fn prepared(layout: &Int8Layout, x: &[f32], tokens: usize) -> Vec<Line> {
+    let mut out = vec![Line([0xcc; 64]); layout.bytes(tokens).div_ceil(64)];
+    let rows = InputRows { data: x.as_ptr(), stride: layout.cols, tokens, index: None };
+    for piece in 0..layout.pieces(tokens) {
+        // SAFETY: the rows and the bytes are as large as the layout asks.
+        unsafe { layout.prepare(rows, piece, out.as_mut_ptr().cast()) };
+    }
+    out
+}
+
+#[test]
+fn panels_and_rows_hold_the_same() {
+    const TOKENS: usize = 18;
+    for isa in Isa::available() {
+        for panels in [Panels::Unsigned, Panels::Signed] {
+            for group in [ActivationGroup::Of32, ActivationGroup::Of256] {
+                for cols in [32, 64, 288, 512] {
+                    if cols % group.len() == 0 {
+                        compare(Int8Layout { cols, group, panels, isa }, TOKENS);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn compare(layout: Int8Layout, tokens: usize) {
+    let cols = layout.cols;
+    let x: Vec<f32> = (0..tokens * cols).map(|i| ((i * i * 7919) % 2003) as f32 / 1000.0 - 1.0).collect();
+    let flip = if layout.panels == Panels::Unsigned { 0x80 } else { 0 };
+    let as_panels = prepared(&layout, &x, tokens);
+    let plain = Int8Layout { isa: Isa::Scalar, ..layout };
+    for token in 0..tokens.next_multiple_of(TOKENS_PER_PANEL) {
+        let zeros = vec![0.0; cols];
+        let row = x.get(token * cols..(token + 1) * cols).unwrap_or(&zeros);
+        let (expected, found) = (prepared(&plain, row, 1), prepared(&layout, row, 1));
+        let lane = token % TOKENS_PER_PANEL;
+        // SAFETY: every view covers `cols` elements.
+        unsafe {
+            let expected = layout.row(expected.as_ptr().cast(), 0);
+            let found = layout.row(found.as_ptr().cast(), 0);
+            let panel = layout.panel(as_panels.as_ptr().cast(), token / TOKENS_PER_PANEL);
+            for k in 0..cols {
+                let at = (k / 4 * TOKENS_PER_PANEL + lane) * 4 + k % 4;
+                let in_panel = (*panel.values.add(at) ^ flip) as i8;
+                let value = *expected.values.add(k);
+                assert_eq!((*found.values.add(k), in_panel), (value, value), "{layout:?} token {token} element {k}");
+                let scale = *expected.scales.add(k / 32);
+                let in_panel = *panel.scales.add(k / layout.group.len() * TOKENS_PER_PANEL + lane);
+                assert_eq!((*found.scales.add(k / 32), in_panel), (scale, scale), "{layout:?} token {token}");
+                let unit = if layout.group == ActivationGroup::Of32 { scale } else { 1.0 };
+                let sum = unit * f32::from(*expected.sums16.add(k / 16));
+                assert_eq!(*panel.sums16.add(k / 16 * TOKENS_PER_PANEL + lane), sum, "{layout:?} token {token}");
+                let sum = unit * f32::from(*expected.sums32.add(k / 32));
+                assert_eq!(*panel.sums32.add(k / 32 * TOKENS_PER_PANEL + lane), sum, "{layout:?} token {token}");
+            }
+        }
+    }
+}
