@@ -5,7 +5,7 @@ mod support;
 use ascua_cpu::CpuDevice;
 use ascua_cpu::isa::Isa;
 use ascua_engine::{Engine, EngineOptions, Entry, ModelFile, Wanted};
-use ascua_gguf::TensorType;
+use ascua_gguf::{Gguf, GgufWriter, TensorType};
 use ascua_graph::{Device, Precision, ReferenceDevice};
 
 /// Agreement asked of F32 weights in exact mode; wider where the peer takes GELU from a half-precision table.
@@ -29,6 +29,10 @@ fn options() -> EngineOptions {
 fn logits(device: &dyn Device, name: &str, piece: usize) -> Vec<f32> {
     let model = ModelFile::new(support::model(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
     let mut engine = Engine::new(device, &model, &options()).unwrap_or_else(|e| panic!("{name}: {e}"));
+    evaluate(&mut engine, piece)
+}
+
+fn evaluate(engine: &mut Engine, piece: usize) -> Vec<f32> {
     let sequence = engine.create_sequence().expect("a fresh engine has room");
     let mut found = Vec::new();
     for tokens in support::tokens().chunks(piece) {
@@ -66,4 +70,105 @@ fn cpu_agrees_on_every_level_however_the_work_is_cut() {
             }
         }
     }
+}
+
+/// The model with its matrices in Q8_0: rows of 32 and more elements, as quantising tools leave vectors alone.
+fn quantised(name: &str) -> Gguf {
+    let source = support::model(name);
+    let mut writer = GgufWriter::new(source.metadata().clone());
+    for tensor in source.tensors() {
+        let data = source.data(tensor);
+        let matrix = tensor.rows() > 1 && tensor.row_elements() % 32 == 0 && tensor.tensor_type == TensorType::F32;
+        let (tensor_type, bytes) = if matrix {
+            let values: Vec<f32> = data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+            let mut bytes = vec![0; values.len() / 32 * TensorType::Q8_0.block_bytes()];
+            ascua_quant::format(TensorType::Q8_0).encode_row(&values, &mut bytes).expect("rows are whole blocks");
+            (TensorType::Q8_0, bytes)
+        } else {
+            (tensor.tensor_type, data.to_vec())
+        };
+        writer.add(&tensor.name, tensor.shape.clone(), tensor_type, bytes).expect("the name is new");
+    }
+    let mut bytes = Vec::new();
+    writer.write_to(&mut bytes).expect("memory takes it");
+    Gguf::from_bytes(bytes).expect("the writer writes what the reader reads")
+}
+
+/// With quantised weights, quantised activations stay within 1e-3 of exact arithmetic on the same weights.
+#[test]
+fn quantised_activations_stay_close_to_exact() {
+    for name in support::MODELS {
+        let model = ModelFile::new(quantised(name)).expect("the model is well-formed");
+        let run = |device: &dyn Device, precision: Precision| {
+            let options = EngineOptions { precision, ..options() };
+            evaluate(&mut Engine::new(device, &model, &options).expect("the model loads"), support::POSITIONS)
+        };
+        let exact = run(&ReferenceDevice, Precision::Exact);
+        for isa in Isa::available() {
+            let device = CpuDevice::new(2, isa).expect("the level is available");
+            let error = support::normalised_error(&run(&device, Precision::Quantised), &exact);
+            println!("{name}, {isa}: {error:.3e}");
+            assert!(error < 1e-3, "{name}, {isa}: error {error:.3e}, allowed 1e-3");
+        }
+    }
+}
+
+/// Two sequences in turn, and both in one batch, answer as each does alone.
+#[test]
+fn sequences_do_not_see_each_other() {
+    let device = CpuDevice::new(2, Isa::detect()).expect("the detected level is available");
+    for name in support::MODELS {
+        let alone = logits(&device, name, support::POSITIONS);
+        let model = ModelFile::new(support::model(name)).expect("the model is well-formed");
+        let mut engine = Engine::new(&device, &model, &options()).expect("the model loads");
+        let first = engine.create_sequence().expect("a fresh engine has room");
+        let second = engine.create_sequence().expect("for two");
+        let tokens = support::tokens();
+        let reversed: Vec<u32> = tokens.iter().rev().copied().collect();
+        let mut found = Vec::new();
+        for (a, b) in tokens.chunks(5).zip(reversed.chunks(5)) {
+            let entries = [
+                Entry { sequence: second, tokens: b, wanted: Wanted::Last },
+                Entry { sequence: first, tokens: a, wanted: Wanted::From(0) },
+            ];
+            engine
+                .evaluate(&entries, &mut |row| {
+                    if row.entry == 1 {
+                        found.extend_from_slice(row.values);
+                    }
+                })
+                .expect("the step fits");
+        }
+        let error = support::normalised_error(&found, &alone);
+        assert!(error < tolerance(name), "{name}: error {error:.3e} beside another sequence");
+    }
+}
+
+/// A fork continues as its origin would, and neither disturbs the other.
+#[test]
+fn forks_share_history_and_part_ways() {
+    let device = CpuDevice::new(2, Isa::detect()).expect("the detected level is available");
+    let name = "llama-dense";
+    let whole = logits(&device, name, support::POSITIONS);
+    let model = ModelFile::new(support::model(name)).expect("the model is well-formed");
+    let mut engine = Engine::new(&device, &model, &options()).expect("the model loads");
+    let origin = engine.create_sequence().expect("a fresh engine has room");
+    let tokens = support::tokens();
+    let half = support::POSITIONS / 2;
+    let evaluate = |engine: &mut Engine, sequence, tokens: &[u32]| {
+        let mut rows = Vec::new();
+        let entry = Entry { sequence, tokens, wanted: Wanted::From(0) };
+        engine.evaluate(&[entry], &mut |row| rows.extend_from_slice(row.values)).expect("the step fits");
+        rows
+    };
+    evaluate(&mut engine, origin, &tokens[..half]);
+    let fork = engine.fork_sequence(origin).expect("there is room for a fork");
+    evaluate(&mut engine, fork, &[1, 2, 3, 4, 5]);
+    let rest = evaluate(&mut engine, origin, &tokens[half..]);
+    let error = support::normalised_error(&rest, &whole[half * support::VOCABULARY..]);
+    assert!(error < 1e-6, "the origin after its fork wrote: {error:.3e}");
+    engine.truncate_sequence(fork, half).expect("the fork exists");
+    let rest = evaluate(&mut engine, fork, &tokens[half..]);
+    let error = support::normalised_error(&rest, &whole[half * support::VOCABULARY..]);
+    assert!(error < 1e-6, "the fork rolled back: {error:.3e}");
 }

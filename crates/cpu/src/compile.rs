@@ -7,20 +7,23 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use ascua_gguf::TensorData;
-use ascua_graph::null::{memory_plan, state_bytes};
-use ascua_graph::ops::OpDef;
+use ascua_graph::null::memory_plan;
+use ascua_graph::ops::{GateActivation, OpDef};
 use ascua_graph::{
-    ALIGNMENT, CachedValues, CompileOptions, DeviceError, Graph, MemoryPlan, Node, Op, Place, Plan, RopeParameters, StateSpec,
-    WeightId, WeightSource,
+    ALIGNMENT, CachedValues, CompileOptions, DeviceError, Graph, MemoryPlan, Node, Op, Place, Plan, RopeParameters,
+    StateSpec, WeightId, WeightSource,
 };
 
+use crate::attention::{AttentionKernel, AttentionSpec, ValueSource};
+use crate::elementwise::{Activation, Elementwise};
 use crate::isa::Isa;
 use crate::matmul::{ActivationLayout, MatmulKernel};
 use crate::memory::Buffer;
 use crate::pool::{ThreadPool, WorkCounters};
 use crate::program::{CpuProgram, Step, Work};
+use crate::rope::RopeKernel;
 use crate::work::attention::{AttendWork, LayerCache, StoreWork};
-use crate::work::elementwise::{AddWork, Function, GateRowsWork, GateWork, MapWork};
+use crate::work::elementwise::{ElementwiseWork, Function};
 use crate::work::embedding::EmbeddingWork;
 use crate::work::experts::{
     CombineWork, ExpertMatMulWork, ExpertPrepareWork, ExpertTables, RouteWork, SortWork, prepared_limit,
@@ -40,7 +43,7 @@ pub(crate) struct Settings {
 
 /// Bytes the program will take.
 pub(crate) fn plan(graph: &Graph, settings: &Settings) -> Result<MemoryPlan, DeviceError> {
-    let compiler = Compiler::new(graph, settings, None).record()?;
+    let compiler = Compiler::new(graph, settings, None)?.record()?;
     let plan = memory_plan(graph, &settings.options);
     let own = compiler.shared.size + settings.threads * compiler.scratch_bytes;
     Ok(MemoryPlan { scratch: plan.scratch + own as u64, ..plan })
@@ -62,12 +65,8 @@ pub(crate) fn compile(
             });
         }
     }
-    let compiler = Compiler::new(graph, settings, Some(&weights)).record()?;
-    let caches = graph.states().iter().map(|state| {
-        let bytes = state_bytes(state, &settings.options) as usize;
-        LayerCache::new(state, &settings.options.cache, Buffer::new("key-value cache", bytes)?)
-    });
-    let caches = caches.collect::<Result<Vec<_>, DeviceError>>()?;
+    let compiler = Compiler::new(graph, settings, Some(&weights))?.record()?;
+    let caches = compiler.caches()?;
     let scratch_bytes = compiler.scratch_bytes;
     Ok(CpuProgram {
         counters: WorkCounters::new(compiler.steps.len()),
@@ -145,6 +144,7 @@ struct Compiler<'a> {
     graph: &'a Graph,
     settings: &'a Settings,
     weights: Option<&'a [WeightSource]>,
+    kernels: Elementwise,
     plan: Plan,
     steps: Vec<Step>,
     reads: Vec<Resource>,
@@ -153,13 +153,21 @@ struct Compiler<'a> {
     prepared: Vec<PreparedPlace>,
     tables: Vec<(RopeParameters, Range<usize>)>,
     expert_tables: Vec<(Place, ExpertTables)>,
+    /// Place of attention's partial results; zeroed at start and used by nothing else.
+    partial: Option<Range<usize>>,
     scratch_bytes: usize,
     time: usize,
 }
 
 impl<'a> Compiler<'a> {
-    fn new(graph: &'a Graph, settings: &'a Settings, weights: Option<&'a [WeightSource]>) -> Compiler<'a> {
-        Compiler {
+    fn new(
+        graph: &'a Graph,
+        settings: &'a Settings,
+        weights: Option<&'a [WeightSource]>,
+    ) -> Result<Compiler<'a>, DeviceError> {
+        let kernels = Elementwise::new(settings.isa).map_err(|e| Self::unsupported("elementwise", e))?;
+        Ok(Compiler {
+            kernels,
             graph,
             settings,
             weights,
@@ -171,9 +179,10 @@ impl<'a> Compiler<'a> {
             prepared: Vec::new(),
             tables: Vec::new(),
             expert_tables: Vec::new(),
+            partial: None,
             scratch_bytes: ALIGNMENT,
             time: 0,
-        }
+        })
     }
 
     fn record(mut self) -> Result<Compiler<'a>, DeviceError> {
@@ -283,24 +292,31 @@ impl<'a> Compiler<'a> {
             }
             Op::RmsNorm(op) => {
                 let weight = op.weight.map(|w| self.floats(w)).transpose()?;
-                let work = RmsNormWork { weight, epsilon: op.epsilon, groups: op.groups, input: inputs[0], out };
+                let work = RmsNormWork {
+                    kernels: self.kernels,
+                    weight,
+                    epsilon: op.epsilon,
+                    groups: op.groups,
+                    input: inputs[0],
+                    out,
+                };
                 self.push(work, reads, writes);
             }
             Op::MatMul(op) => self.matmul(op, inputs[0], out)?,
-            Op::Add(_) => self.push(AddWork { a: inputs[0], b: inputs[1], out }, reads, writes),
-            Op::Scale(op) => {
-                self.push(MapWork { function: Function::Scale(op.factor), input: inputs[0], out }, reads, writes);
-            }
-            Op::Softcap(op) => {
-                self.push(MapWork { function: Function::Softcap(op.limit), input: inputs[0], out }, reads, writes);
-            }
+            Op::Add(_) => self.elementwise(Function::Add { b: inputs[1] }, inputs[0], out, reads),
+            Op::Scale(op) => self.elementwise(Function::Scale { factor: op.factor }, inputs[0], out, reads),
+            Op::Softcap(op) => self.elementwise(Function::Softcap { limit: op.limit }, inputs[0], out, reads),
             Op::Slice(_) => {} // a view: the plan already placed it inside its input
             Op::Gate(op) => {
-                let work = GateWork { activation: op.activation, gate: inputs[0], up: inputs[1], out };
-                self.push(work, reads, writes);
+                let activation = match op.activation {
+                    GateActivation::Silu => Activation::Silu,
+                    GateActivation::Gelu => Activation::Gelu,
+                    GateActivation::Relu => Activation::Relu,
+                };
+                self.elementwise(Function::Gate { activation, up: inputs[1] }, inputs[0], out, reads);
             }
-            Op::GateRows(_) => self.push(GateRowsWork { input: inputs[0], gate: inputs[1], out }, reads, writes),
-            Op::Rope(op) => self.rope(op, inputs[0], out),
+            Op::GateRows(_) => self.elementwise(Function::GateRows { gate: inputs[1] }, inputs[0], out, reads),
+            Op::Rope(op) => self.rope(op, inputs[0], out)?,
             Op::Attention(op) => self.attention(op, &inputs, out)?,
             Op::Route(op) => {
                 self.scratch_bytes = self.scratch_bytes.max((op.experts + 1) * size_of::<f32>());
@@ -355,7 +371,7 @@ impl<'a> Compiler<'a> {
         Ok(())
     }
 
-    fn rope(&mut self, op: &ascua_graph::ops::Rope, input: Place, out: Place) {
+    fn rope(&mut self, op: &ascua_graph::ops::Rope, input: Place, out: Place) -> Result<(), DeviceError> {
         let known = self.tables.iter().find(|(parameters, _)| *parameters == op.parameters);
         let table = match known {
             Some((_, table)) => table.clone(),
@@ -368,35 +384,82 @@ impl<'a> Compiler<'a> {
                 table
             }
         };
-        let work = RopeWork {
-            style: op.parameters.style,
-            rotary_size: op.parameters.rotary_size,
-            heads: op.heads,
-            table: table.start,
-            input,
-            out,
-        };
-        let reads = vec![self.arena(&input), Resource::Shared(table)];
+        let rotary_size = op.parameters.rotary_size;
+        let head_size = out.shape.width / op.heads;
+        let kernel = RopeKernel::new(op.parameters.style, op.heads, head_size, rotary_size / 2, self.settings.isa)
+            .map_err(|e| Self::unsupported(op.name(), e))?;
+        let reads = vec![self.arena(&input), Resource::Shared(table.clone())];
+        let work = RopeWork { kernel, rotary_size, table: table.start, input, out };
+        self.push(work, reads, vec![self.arena(&out)]);
+        Ok(())
+    }
+
+    fn elementwise(&mut self, function: Function, a: Place, out: Place, reads: Vec<Resource>) {
+        let work = ElementwiseWork { kernels: self.kernels, function, a, out };
         self.push(work, reads, vec![self.arena(&out)]);
     }
 
     fn attention(&mut self, op: &ascua_graph::ops::Attention, inputs: &[Place], out: Place) -> Result<(), DeviceError> {
+        let kernel = Arc::new(self.attention_kernel(op)?);
+        self.scratch_bytes = self.scratch_bytes.max(kernel.scratch_bytes());
+        let partial = match &self.partial {
+            Some(place) if place.len() >= kernel.shared_bytes() => place.clone(),
+            _ => self.shared.take(kernel.shared_bytes()),
+        };
+        self.partial = Some(partial.clone());
+        let stored = Resource::Cache(op.state.0);
+        let cache = op.state.0 as usize;
+        let (query, key) = (inputs[0], inputs[1]);
+        let value = inputs.get(2).copied().unwrap_or(key);
+        let store = StoreWork { kernel: Arc::clone(&kernel), cache, key, value };
+        self.push(store, vec![self.arena(&key), self.arena(&value)], vec![stored.clone()]);
+        let attend = AttendWork { kernel, cache, query, out, partial: partial.start };
+        let writes = vec![self.arena(&out), Resource::Shared(partial)];
+        self.push(attend, vec![stored, self.arena(&query)], writes);
+        Ok(())
+    }
+
+    fn attention_kernel(&self, op: &ascua_graph::ops::Attention) -> Result<AttentionKernel, DeviceError> {
         let StateSpec::KeyValue { kv_heads, key_size, values, window } = self.graph.states()[op.state.0 as usize]
         else {
             return Err(Self::unsupported(op.name(), "its state is not a key-value cache"));
         };
-        let CachedValues::Own { size: value_size } = values else {
-            return Err(Self::unsupported(op.name(), "no kernel for latent values"));
+        let cache = &self.settings.options.cache;
+        let spec = AttentionSpec {
+            heads: op.heads,
+            kv_heads,
+            key_size,
+            value_size: values.size(),
+            scale: op.scale,
+            window,
+            softcap: op.softcap,
+            alibi_max_bias: op.alibi_max_bias,
+            sinks: None,
+            block_tokens: cache.block_tokens,
+            key_type: cache.key_type,
+            values: match values {
+                CachedValues::Own { .. } => ValueSource::Cache(cache.value_type),
+                CachedValues::KeyPrefix { .. } => ValueSource::KeyPrefix,
+            },
         };
-        let cache = Resource::Cache(op.state.0);
-        let state = op.state.0 as usize;
-        let _ = (kv_heads, key_size, value_size);
-        let (query, key, value) = (inputs[0], inputs[1], inputs[2]);
-        let reads = vec![self.arena(&key), self.arena(&value)];
-        self.push(StoreWork { state, key, value }, reads, vec![cache.clone()]);
-        let attend = AttendWork { op: op.clone(), window, state, query, out };
-        self.push(attend, vec![cache, self.arena(&query)], vec![self.arena(&out)]);
-        Ok(())
+        AttentionKernel::new(spec, self.settings.isa).map_err(|e| Self::unsupported(op.name(), e))
+    }
+
+    /// Takes the memory of every cache.
+    fn caches(&self) -> Result<Vec<LayerCache>, DeviceError> {
+        let blocks = self.settings.options.cache.blocks;
+        let attentions = self.graph.nodes().iter().filter_map(|node| match &node.op {
+            Op::Attention(op) => Some(op),
+            _ => None,
+        });
+        let mut caches: Vec<Option<LayerCache>> = self.graph.states().iter().map(|_| None).collect();
+        for op in attentions {
+            let kernel = self.attention_kernel(op)?;
+            let buffer = Buffer::new("key-value cache", LayerCache::bytes(&kernel, blocks))?;
+            caches[op.state.0 as usize] = Some(LayerCache::new(&kernel, blocks, buffer));
+        }
+        let unused = || Self::unsupported("state", "no operation uses it");
+        caches.into_iter().map(|cache| cache.ok_or_else(unused)).collect()
     }
 
     fn sort(&mut self, op: &ascua_graph::ops::Route, route: Place) {

@@ -41,11 +41,6 @@ impl Buffer {
     pub fn start(&self) -> *mut u8 {
         self.data
     }
-
-    /// Size in bytes.
-    pub fn len(&self) -> usize {
-        self.layout.size()
-    }
 }
 
 impl Drop for Buffer {

@@ -1,149 +1,116 @@
-//! Attention over the paged cache.
+//! Attention over the paged cache: storing keys and values, then attending.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use ascua_gguf::TensorType;
-use ascua_graph::{CacheSpec, DeviceError, Place, StateSpec};
+use ascua_graph::Place;
 
+use crate::attention::{Attend, AttentionKernel, KvLayer};
+use crate::matmul::{InputRows, OutputRows};
 use crate::memory::Buffer;
 use crate::program::{Context, Size, Work};
 
-/// Keys and values of one layer.
+/// Keys and values of one layer: all blocks of keys, then all blocks of values.
 pub(crate) struct LayerCache {
     buffer: Buffer,
-    spec: CacheSpec,
-    kv_heads: usize,
-    key_size: usize,
-    value_size: usize,
-    key_bytes: usize,
-    value_bytes: usize,
+    blocks: usize,
+    key_block_bytes: usize,
+    value_block_bytes: usize,
 }
 
 impl LayerCache {
-    pub fn new(state: &StateSpec, spec: &CacheSpec, buffer: Buffer) -> Result<LayerCache, DeviceError> {
-        let StateSpec::KeyValue { kv_heads, key_size, values: ascua_graph::CachedValues::Own { size: value_size }, .. } = *state else {
-            return Err(DeviceError::Unsupported {
-                device: "CPU".into(),
-                operation: "state".into(),
-                reason: "recurrent".into(),
-            });
-        };
-        let row = |t: TensorType, n: usize| n.div_ceil(t.block_len()) * t.block_bytes();
-        Ok(LayerCache {
+    /// Bytes of a cache of `blocks` blocks.
+    pub fn bytes(kernel: &AttentionKernel, blocks: usize) -> usize {
+        blocks * (kernel.key_block_bytes() + kernel.value_block_bytes())
+    }
+
+    /// A cache in `buffer`, which has the bytes it takes.
+    pub fn new(kernel: &AttentionKernel, blocks: usize, buffer: Buffer) -> LayerCache {
+        LayerCache {
             buffer,
-            spec: *spec,
-            kv_heads,
-            key_size,
-            value_size,
-            key_bytes: row(spec.key_type, key_size),
-            value_bytes: row(spec.value_type, value_size),
-        })
+            blocks,
+            key_block_bytes: kernel.key_block_bytes(),
+            value_block_bytes: kernel.value_block_bytes(),
+        }
     }
-    fn key(&self, blocks: &[u32], p: usize, head: usize) -> *mut u8 {
-        let bt = self.spec.block_tokens;
-        let row = (blocks[p / bt] as usize * self.kv_heads + head) * bt + p % bt;
-        unsafe { self.buffer.start().add(row * self.key_bytes) }
+
+    fn layer(&self) -> KvLayer {
+        let keys = self.buffer.start();
+        // SAFETY: the values follow the keys inside the buffer.
+        let values = unsafe { keys.add(self.blocks * self.key_block_bytes) };
+        KvLayer { keys, values }
     }
-    fn value(&self, blocks: &[u32], p: usize, head: usize) -> *mut u8 {
-        let bt = self.spec.block_tokens;
-        let row = (blocks[p / bt] as usize * self.kv_heads + head) * bt + p % bt;
-        let keys = self.spec.blocks * bt * self.kv_heads * self.key_bytes;
-        unsafe { self.buffer.start().add(keys + row * self.value_bytes) }
-    }
+
+    /// Copies a block; both are below the number of blocks.
     pub fn copy_block(&mut self, from: usize, to: usize) {
-        let bt = self.spec.block_tokens;
-        let k = bt * self.kv_heads * self.key_bytes;
-        let v = bt * self.kv_heads * self.value_bytes;
-        let keys = self.spec.blocks * k;
-        unsafe {
-            let s = self.buffer.start();
-            std::ptr::copy_nonoverlapping(s.add(from * k), s.add(to * k), k);
-            std::ptr::copy_nonoverlapping(s.add(keys + from * v), s.add(keys + to * v), v);
+        assert!(from.max(to) < self.blocks, "block {} of {}", from.max(to), self.blocks);
+        if from == to {
+            return;
+        }
+        let KvLayer { keys, values } = self.layer();
+        for (start, bytes) in [(keys, self.key_block_bytes), (values, self.value_block_bytes)] {
+            // SAFETY: both blocks lie inside the buffer and are not the same.
+            unsafe { std::ptr::copy_nonoverlapping(start.add(from * bytes), start.add(to * bytes), bytes) };
         }
     }
 }
 
+fn rows<'a>(context: &Context<'_>, place: &Place) -> InputRows<'a> {
+    InputRows { data: context.value(place), stride: place.stride, tokens: context.rows(place), index: None }
+}
+
+/// Encodes the step's keys and values into the cache.
 pub(crate) struct StoreWork {
-    pub state: usize,
+    pub kernel: Arc<AttentionKernel>,
+    /// Index of the cache.
+    pub cache: usize,
     pub key: Place,
+    /// The keys again where the values are a part of them.
     pub value: Place,
 }
+
 impl Work for StoreWork {
-    fn size(&self, c: &Context<'_>) -> Size {
-        Size { pieces: c.step.runs.len(), chunk: 1 }
+    fn size(&self, context: &Context<'_>) -> Size {
+        Size { pieces: self.kernel.store_pieces(context.step.runs), chunk: 1 }
     }
-    unsafe fn run(&self, c: &Context<'_>, pieces: Range<usize>, _s: &mut [u8]) {
-        let cache = &c.caches[self.state];
-        for r in pieces {
-            let run = &c.step.runs[r];
-            for (i, t) in run.tokens.clone().enumerate() {
-                for h in 0..cache.kv_heads {
-                    unsafe {
-                        let k = c.row(&self.key, t, h * cache.key_size..(h + 1) * cache.key_size);
-                        let v = c.row(&self.value, t, h * cache.value_size..(h + 1) * cache.value_size);
-                        let out = std::slice::from_raw_parts_mut(
-                            cache.key(run.blocks, run.first_position + i, h),
-                            cache.key_bytes,
-                        );
-                        ascua_quant::format(cache.spec.key_type).encode_row(k, out).unwrap();
-                        let out = std::slice::from_raw_parts_mut(
-                            cache.value(run.blocks, run.first_position + i, h),
-                            cache.value_bytes,
-                        );
-                        ascua_quant::format(cache.spec.value_type).encode_row(v, out).unwrap();
-                    }
-                }
-            }
+
+    unsafe fn run(&self, context: &Context<'_>, pieces: Range<usize>, _scratch: &mut [u8]) {
+        let layer = context.caches[self.cache].layer();
+        for piece in pieces {
+            let (key, value) = (rows(context, &self.key), rows(context, &self.value));
+            // SAFETY: keys and values are complete; the step was checked to name blocks of the cache only.
+            unsafe { self.kernel.store(&layer, context.step.runs, key, value, piece) };
         }
     }
 }
 
+/// Mixes the values each query attends to.
 pub(crate) struct AttendWork {
-    pub op: ascua_graph::ops::Attention,
-    pub window: Option<usize>,
-    pub state: usize,
+    pub kernel: Arc<AttentionKernel>,
+    /// Index of the cache.
+    pub cache: usize,
     pub query: Place,
     pub out: Place,
+    /// Place of the partial results in the shared scratch.
+    pub partial: usize,
 }
+
 impl Work for AttendWork {
-    fn size(&self, c: &Context<'_>) -> Size {
-        Size { pieces: c.step.tokens.len() * self.op.heads, chunk: 1 }
+    fn size(&self, context: &Context<'_>) -> Size {
+        Size { pieces: self.kernel.pieces(context.step.runs), chunk: 1 }
     }
-    unsafe fn run(&self, c: &Context<'_>, pieces: Range<usize>, _s: &mut [u8]) {
-        let cache = &c.caches[self.state];
-        let slopes = self.op.alibi_max_bias.map(|m| ascua_graph::ops::alibi_slopes(self.op.heads, m));
+
+    unsafe fn run(&self, context: &Context<'_>, pieces: Range<usize>, scratch: &mut [u8]) {
+        let attend = Attend {
+            cache: context.caches[self.cache].layer(),
+            runs: context.step.runs,
+            query: rows(context, &self.query),
+            out: OutputRows { data: context.value(&self.out), stride: self.out.stride, index: None },
+            shared: context.shared(self.partial),
+        };
         for piece in pieces {
-            let (t, h) = (piece / self.op.heads, piece % self.op.heads);
-            let run = c.step.runs.iter().find(|r| r.tokens.contains(&t)).unwrap();
-            let position = run.first_position + t - run.tokens.start;
-            let first = self.window.map_or(0, |w| (position + 1).saturating_sub(w));
-            let kvh = h / (self.op.heads / cache.kv_heads);
-            unsafe {
-                let q = c.row(&self.query, t, h * cache.key_size..(h + 1) * cache.key_size);
-                let out = c.row_mut(&self.out, t, h * cache.value_size..(h + 1) * cache.value_size);
-                let mut row = vec![0.0; cache.key_size.max(cache.value_size)];
-                let mut scores: Vec<f32> = (first..=position)
-                    .map(|p| {
-                        let bytes = std::slice::from_raw_parts(cache.key(run.blocks, p, kvh), cache.key_bytes);
-                        ascua_quant::format(cache.spec.key_type).decode_row(bytes, &mut row[..cache.key_size]).unwrap();
-                        let dot: f32 = q.iter().zip(&row).map(|(a, b)| a * b).sum();
-                        let mut s = dot * self.op.scale;
-                        if let Some(l) = self.op.softcap {
-                            s = l * (s / l).tanh();
-                        }
-                        s - slopes.as_ref().map_or(0.0, |x| x[h] * (position - p) as f32)
-                    })
-                    .collect();
-                let max = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-                scores.iter_mut().for_each(|s| *s = (*s - max).exp());
-                let sum: f32 = scores.iter().sum();
-                out.fill(0.0);
-                for (s, p) in scores.iter().zip(first..) {
-                    let bytes = std::slice::from_raw_parts(cache.value(run.blocks, p, kvh), cache.value_bytes);
-                    ascua_quant::format(cache.spec.value_type).decode_row(bytes, &mut row[..cache.value_size]).unwrap();
-                    out.iter_mut().zip(&row).for_each(|(y, v)| *y += s / sum * v);
-                }
-            }
+            // SAFETY: the store is complete; pieces are done once; scratch has the bytes the kernel asked for.
+            unsafe { self.kernel.run(&attend, piece, scratch) };
         }
     }
 }

@@ -3,53 +3,51 @@
 use std::ops::Range;
 
 use ascua_graph::Place;
-use ascua_graph::ops::GateActivation;
 
 use super::Tiles;
+use crate::elementwise::{Activation, Elementwise};
 use crate::program::{Context, Size, Work};
 
-/// `out = a + b`
-pub(crate) struct AddWork {
-    pub a: Place,
-    pub b: Place,
-    pub out: Place,
-}
-
-impl Work for AddWork {
-    fn size(&self, context: &Context<'_>) -> Size {
-        Tiles::new(context, &self.out).size()
-    }
-
-    unsafe fn run(&self, context: &Context<'_>, pieces: Range<usize>, _scratch: &mut [u8]) {
-        let tiles = Tiles::new(context, &self.out);
-        for (row, columns) in pieces.map(|piece| tiles.tile(piece)) {
-            // SAFETY: inputs are complete; this piece owns these columns of the output.
-            unsafe {
-                let (a, b) = (context.row(&self.a, row, columns.clone()), context.row(&self.b, row, columns.clone()));
-                for ((y, a), b) in context.row_mut(&self.out, row, columns).iter_mut().zip(a).zip(b) {
-                    *y = a + b;
-                }
-            }
-        }
-    }
-}
-
-/// A function of one number.
+/// What becomes of the elements.
 pub(crate) enum Function {
-    /// `factor * x`
-    Scale(f32),
-    /// `limit * tanh(x / limit)`
-    Softcap(f32),
+    /// `a + b`
+    Add {
+        /// The second term.
+        b: Place,
+    },
+    /// `factor * a`
+    Scale {
+        /// The factor.
+        factor: f32,
+    },
+    /// `limit * tanh(a / limit)`
+    Softcap {
+        /// The limit.
+        limit: f32,
+    },
+    /// `activation(a) * up`
+    Gate {
+        /// The non-linearity.
+        activation: Activation,
+        /// What is gated.
+        up: Place,
+    },
+    /// `a * sigmoid(gate)`, one gate a row
+    GateRows {
+        /// One number a row.
+        gate: Place,
+    },
 }
 
-/// `out = function(x)`
-pub(crate) struct MapWork {
+/// `out = function(a, …)`, element by element.
+pub(crate) struct ElementwiseWork {
+    pub kernels: Elementwise,
     pub function: Function,
-    pub input: Place,
+    pub a: Place,
     pub out: Place,
 }
 
-impl Work for MapWork {
+impl Work for ElementwiseWork {
     fn size(&self, context: &Context<'_>) -> Size {
         Tiles::new(context, &self.out).size()
     }
@@ -57,70 +55,21 @@ impl Work for MapWork {
     unsafe fn run(&self, context: &Context<'_>, pieces: Range<usize>, _scratch: &mut [u8]) {
         let tiles = Tiles::new(context, &self.out);
         for (row, columns) in pieces.map(|piece| tiles.tile(piece)) {
-            // SAFETY: as for `AddWork`.
-            let (x, y) =
-                unsafe { (context.row(&self.input, row, columns.clone()), context.row_mut(&self.out, row, columns)) };
-            match self.function {
-                Function::Scale(factor) => y.iter_mut().zip(x).for_each(|(y, x)| *y = x * factor),
-                Function::Softcap(limit) => y.iter_mut().zip(x).for_each(|(y, x)| *y = limit * (x / limit).tanh()),
-            }
-        }
-    }
-}
-
-/// `out = activation(gate) * up`
-pub(crate) struct GateWork {
-    pub activation: GateActivation,
-    pub gate: Place,
-    pub up: Place,
-    pub out: Place,
-}
-
-impl Work for GateWork {
-    fn size(&self, context: &Context<'_>) -> Size {
-        Tiles::new(context, &self.out).size()
-    }
-
-    unsafe fn run(&self, context: &Context<'_>, pieces: Range<usize>, _scratch: &mut [u8]) {
-        let tiles = Tiles::new(context, &self.out);
-        for (row, columns) in pieces.map(|piece| tiles.tile(piece)) {
-            // SAFETY: as for `AddWork`.
-            let (gate, up, y) = unsafe {
-                (
-                    context.row(&self.gate, row, columns.clone()),
-                    context.row(&self.up, row, columns.clone()),
-                    context.row_mut(&self.out, row, columns),
-                )
-            };
-            for ((y, gate), up) in y.iter_mut().zip(gate).zip(up) {
-                *y = self.activation.apply(*gate) * up;
-            }
-        }
-    }
-}
-
-/// `out[t] = x[t] * sigmoid(gate[t])`
-pub(crate) struct GateRowsWork {
-    pub input: Place,
-    pub gate: Place,
-    pub out: Place,
-}
-
-impl Work for GateRowsWork {
-    fn size(&self, context: &Context<'_>) -> Size {
-        Tiles::new(context, &self.out).size()
-    }
-
-    unsafe fn run(&self, context: &Context<'_>, pieces: Range<usize>, _scratch: &mut [u8]) {
-        let tiles = Tiles::new(context, &self.out);
-        for (row, columns) in pieces.map(|piece| tiles.tile(piece)) {
-            // SAFETY: as for `AddWork`.
+            let n = columns.len();
+            // SAFETY: inputs are complete, and not where the output is; this piece owns these columns of the output.
             unsafe {
-                let gate = context.row(&self.gate, row, 0..1)[0];
-                let factor = 1.0 / (1.0 + (-gate).exp());
-                let x = context.row(&self.input, row, columns.clone());
-                for (y, x) in context.row_mut(&self.out, row, columns).iter_mut().zip(x) {
-                    *y = x * factor;
+                let input = |place: &Place| context.row(place, row, columns.clone()).as_ptr();
+                let a = input(&self.a);
+                let out = context.row_mut(&self.out, row, columns.clone()).as_mut_ptr();
+                match &self.function {
+                    Function::Add { b } => self.kernels.add(a, input(b), n, out),
+                    Function::Scale { factor } => self.kernels.scale(a, *factor, n, out),
+                    Function::Softcap { limit } => self.kernels.softcap(a, *limit, n, out),
+                    Function::Gate { activation, up } => self.kernels.gate(*activation, a, input(up), n, out),
+                    Function::GateRows { gate } => {
+                        let gate = context.row(gate, row, 0..1)[0];
+                        self.kernels.scale(a, 1.0 / (1.0 + (-gate).exp()), n, out);
+                    }
                 }
             }
         }
