@@ -63,6 +63,9 @@ pub(crate) trait Lanes: Copy {
     /// `to` is writable for a whole vector.
     unsafe fn store_f16(self, to: *mut u16);
 
+    /// Asks for the line of memory at an address, which need not be readable.
+    fn prefetch(_address: *const u8) {}
+
     fn add(self, other: Self) -> Self;
     fn sub(self, other: Self) -> Self;
     fn mul(self, other: Self) -> Self;

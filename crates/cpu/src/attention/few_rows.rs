@@ -138,11 +138,21 @@ impl Kernel for FewRows<'_> {
                     }
                 };
                 let width = kernel.spec.key_size.next_multiple_of(V::LANES);
+                // While this tile is worked on, the next one's rows come in.
+                let next = keys.end..(keys.end + TILE_KEYS).min(tile.keys.end);
+                let mut next_keys = [std::ptr::null(); TILE_KEYS];
+                let mut next_values = [std::ptr::null(); TILE_KEYS];
+                for (i, position) in next.enumerate() {
+                    next_keys[i] = kernel.key_row(&call.step.cache, tile.blocks, position, tile.kv_head).cast_const();
+                    next_values[i] =
+                        kernel.value_row(&call.step.cache, tile.blocks, position, tile.kv_head).cast_const();
+                }
                 let mut row = 0;
                 while row < rows {
                     let dots = Dots {
                         keys: &key_rows,
                         n,
+                        next: Next { rows: &next_keys, bytes: if row == 0 { kernel.keys.bytes } else { 0 } },
                         query: query.add(row * layout.key_stride),
                         query_stride: layout.key_stride,
                         width,
@@ -165,6 +175,7 @@ impl Kernel for FewRows<'_> {
                     let mixed = Mix {
                         values: &value_rows,
                         n,
+                        next: Next { rows: &next_values, bytes: if row == 0 { kernel.values.bytes } else { 0 } },
                         weights: scores.add(row * TILE_KEYS),
                         factors: factors.as_ptr().add(row),
                         width: kernel.spec.value_size.next_multiple_of(V::LANES),
@@ -212,10 +223,28 @@ unsafe fn readable<V: Lanes>(
     Codec::F32
 }
 
+/// Rows that are wanted soon, of so many bytes.
+struct Next<'a> {
+    rows: &'a Pointers,
+    bytes: usize,
+}
+
+impl Next<'_> {
+    #[inline(always)]
+    fn prefetch<V: Lanes>(&self, row: usize) {
+        let mut i = 0;
+        while i < self.bytes {
+            V::prefetch(self.rows[row].wrapping_add(i));
+            i += 64;
+        }
+    }
+}
+
 /// Dot products of queries with the keys of a tile.
 struct Dots<'a> {
     keys: &'a Pointers,
     n: usize,
+    next: Next<'a>,
     query: *const f32,
     query_stride: usize,
     /// Elements, in whole vectors.
@@ -249,6 +278,7 @@ impl Dots<'_> {
             let mut key = 0;
             while key < self.n {
                 let last = self.n - 1;
+                (key..key + 4).for_each(|row| self.next.prefetch::<V>(row));
                 let keys = [
                     self.keys[key],
                     self.keys[(key + 1).min(last)],
@@ -361,6 +391,7 @@ unsafe fn weigh<V: Lanes>(
 struct Mix<'a> {
     values: &'a Pointers,
     n: usize,
+    next: Next<'a>,
     /// `[rows][TILE_KEYS]`
     weights: *const f32,
     /// Factor of each row on what is already in `sums`.
@@ -427,6 +458,9 @@ impl Mix<'_> {
             }
             let mut key = 0;
             while key < self.n {
+                if start == 0 {
+                    self.next.prefetch::<V>(key);
+                }
                 let value = self.values[key].add(start * E::BYTES);
                 let mut v = [V::splat(0.0); C];
                 let mut c = 0;

@@ -11,9 +11,6 @@ use super::tiling::TILE_KEYS;
 use super::{AttentionKernel, Call, ValueSource};
 use crate::lanes::{Kernel, Lanes, exp, tanh};
 
-/// Rows of the left factor of a product are handled eight at a time at most.
-const MICRO_ROWS: usize = 8;
-
 /// Offsets of the scratch, in numbers.
 pub(super) struct Layout {
     /// Rows of the tile, in whole vectors of any level.
@@ -227,18 +224,18 @@ struct Product {
 
 impl Product {
     /// # Safety
-    /// `a` is readable and `out` writable for `rows` rounded up to [`MICRO_ROWS`]; the machine has the instructions of `V`.
+    /// `a` is readable and `out` writable for `rows` rounded up to [`PADDING`]; the machine has the instructions of `V`.
     #[inline(always)]
     unsafe fn run<V: Lanes>(&self, vectors: usize) {
         let mut vector = 0;
         // SAFETY: as the caller promises.
         unsafe {
             while vector < vectors {
+                // As many sums as hide the latency and fit the registers.
                 vector += match vectors - vector {
-                    // As many sums as hide the latency and fit the registers.
-                    4.. if V::REGISTERS >= 32 => self.columns::<V, 4, 4>(vector),
+                    4.. if V::REGISTERS >= 32 => self.columns::<V, 6, 4>(vector),
                     2.. if V::REGISTERS >= 32 => self.columns::<V, 8, 2>(vector),
-                    2.. => self.columns::<V, 4, 2>(vector),
+                    2.. => self.columns::<V, 6, 2>(vector),
                     _ => self.columns::<V, 8, 1>(vector),
                 };
             }
@@ -247,11 +244,21 @@ impl Product {
 
     #[inline(always)]
     unsafe fn columns<V: Lanes, const R: usize, const C: usize>(&self, vector: usize) -> usize {
+        let lane = vector * V::LANES;
         let mut row = 0;
-        while row < self.rows {
-            // SAFETY: as the caller of `run` promises.
-            unsafe { self.block::<V, R, C>(row, vector * V::LANES) };
-            row += R;
+        // SAFETY: as the caller of `run` promises; a last block ends below `rows` rounded up to four.
+        unsafe {
+            while row + R <= self.rows {
+                self.block::<V, R, C>(row, lane);
+                row += R;
+            }
+            while row + 2 < self.rows {
+                self.block::<V, 4, C>(row, lane);
+                row += 4;
+            }
+            if row < self.rows {
+                self.block::<V, 2, C>(row, lane);
+            }
         }
         C
     }
@@ -307,6 +314,3 @@ impl Product {
         }
     }
 }
-
-// Rows of `a` and `out` are padded to 16, which the micro-kernels' steps divide.
-const _: () = assert!(PADDING.is_multiple_of(MICRO_ROWS) && TILE_KEYS.is_multiple_of(MICRO_ROWS));

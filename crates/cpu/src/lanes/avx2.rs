@@ -108,6 +108,12 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
+    fn prefetch(address: *const u8) {
+        // SAFETY: a hint that never faults; every x86-64 processor has it.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };
+    }
+
+    #[inline(always)]
     fn add(self, other: Self) -> Self {
         Avx2(with_avx2!(_mm256_add_ps(self.0, other.0)))
     }

@@ -91,6 +91,12 @@ impl Lanes for Avx512 {
     }
 
     #[inline(always)]
+    fn prefetch(address: *const u8) {
+        // SAFETY: a hint that never faults; every x86-64 processor has it.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };
+    }
+
+    #[inline(always)]
     fn add(self, other: Self) -> Self {
         Avx512(with_avx512!(_mm512_add_ps(self.0, other.0)))
     }
