@@ -63,6 +63,11 @@ pub(crate) trait Lanes: Copy {
     /// `to` is writable for a whole vector.
     unsafe fn store_f16(self, to: *mut u16);
 
+    /// Drops the fraction and writes bytes; the numbers lie between -128 and 127.
+    /// # Safety
+    /// `to` is writable for as many bytes as a vector has numbers.
+    unsafe fn store_i8(self, to: *mut i8);
+
     /// Asks for the line of memory at an address, which need not be readable.
     fn prefetch(_address: *const u8) {}
 

@@ -130,9 +130,9 @@ pub(super) unsafe fn encode(isa: Isa, codec: Codec, from: *const f32, n: usize, 
         Codec::F32 => unsafe { std::ptr::copy_nonoverlapping(from.cast(), row, n * size_of::<f32>()) },
         // SAFETY: as the caller promises.
         Codec::F16 => unsafe { dispatch(isa, EncodeF16 { from, n, row: row.cast() }) },
+        // SAFETY: as the caller promises; the kernel's maker checked that rows are whole blocks.
+        Codec::Q8_0 | Codec::Q4_0 => unsafe { dispatch(isa, EncodeBlocks { codec, from, blocks: n / BLOCK, row }) },
         Codec::Bf16 => through(TensorType::BF16),
-        Codec::Q8_0 => through(TensorType::Q8_0),
-        Codec::Q4_0 => through(TensorType::Q4_0),
         Codec::Other(cache_type) => through(cache_type),
     }
 }
@@ -160,6 +160,158 @@ impl Kernel for EncodeF16 {
                 let mut rest = [0; PADDING];
                 V::load_first(self.from.add(whole), self.n - whole).store_f16(rest.as_mut_ptr());
                 std::ptr::copy_nonoverlapping(rest.as_ptr(), self.row.add(whole), self.n - whole);
+            }
+        }
+    }
+}
+
+/// Blocks of Q8_0 or Q4_0, the same bits as their formats' encoders give.
+struct EncodeBlocks {
+    codec: Codec,
+    from: *const f32,
+    blocks: usize,
+    row: *mut u8,
+}
+
+impl Kernel for EncodeBlocks {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<V: Lanes>(self) {
+        for block in 0..self.blocks {
+            // SAFETY: whole blocks of the row.
+            unsafe {
+                let from = self.from.add(block * BLOCK);
+                match self.codec {
+                    Codec::Q8_0 => encode_q8_0::<V>(from, self.row.add(block * Q8_0_BYTES)),
+                    _ => encode_q4_0::<V>(from, self.row.add(block * Q4_0_BYTES)),
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+/// `from` is a block's elements; the machine has the instructions of `V`.
+#[inline(always)]
+unsafe fn largest_magnitude<V: Lanes>(from: *const f32) -> f32 {
+    // SAFETY: whole vectors of the block.
+    unsafe {
+        let (zero, mut largest) = (V::splat(0.0), V::splat(0.0));
+        let mut i = 0;
+        while i < BLOCK {
+            let x = V::load(from.add(i));
+            largest = zero.sub(x).max(x).max(largest);
+            i += V::LANES;
+        }
+        largest.maximum()
+    }
+}
+
+/// One over the scale, or zero for a block without one.
+#[inline(always)]
+fn inverse(scale: f32) -> f32 {
+    if scale != 0.0 { 1.0 / scale } else { 0.0 }
+}
+
+/// # Safety
+/// `from` is a block's elements, `to` a block's bytes; the machine has the instructions of `V`.
+#[inline(always)]
+unsafe fn encode_q8_0<V: Lanes>(from: *const f32, to: *mut u8) {
+    // SAFETY: whole vectors of the block.
+    unsafe {
+        let scale = largest_magnitude::<V>(from) / 127.0;
+        to.cast::<u16>().write_unaligned(half::f16::from_f32(scale).to_bits());
+        let (inverse, zero, half, one) = (V::splat(inverse(scale)), V::splat(0.0), V::splat(0.5), V::splat(1.0));
+        let mut i = 0;
+        while i < BLOCK {
+            let x = V::load(from.add(i)).mul(inverse);
+            let magnitude = zero.sub(x).max(x);
+            // To the nearest integer, halves away from zero.
+            let even = magnitude.round();
+            let rounded = V::select(magnitude.sub(even).less(half), even, even.add(one));
+            V::select(x.less(zero), zero.sub(rounded), rounded).store_i8(to.add(2 + i).cast());
+            i += V::LANES;
+        }
+    }
+}
+
+/// # Safety
+/// As [`encode_q8_0`].
+#[inline(always)]
+unsafe fn encode_q4_0<V: Lanes>(from: *const f32, to: *mut u8) {
+    // SAFETY: whole vectors of the block.
+    unsafe {
+        let largest = largest_magnitude::<V>(from);
+        // The first of the largest magnitude, with its sign, becomes -8.
+        let farthest = (0..BLOCK).map(|i| *from.add(i)).find(|x| x.abs() == largest).unwrap_or(0.0);
+        let scale = farthest / -8.0;
+        to.cast::<u16>().write_unaligned(half::f16::from_f32(scale).to_bits());
+        let inverse = V::splat(inverse(scale));
+        let mut codes = [0i8; BLOCK];
+        let mut i = 0;
+        while i < BLOCK {
+            let code = V::load(from.add(i)).mul(inverse).add(V::splat(8.5));
+            code.min(V::splat(15.0)).store_i8(codes.as_mut_ptr().add(i));
+            i += V::LANES;
+        }
+        for i in 0..BLOCK / 2 {
+            *to.add(2 + i) = codes[i] as u8 | (codes[i + BLOCK / 2] as u8) << 4;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows of each type at every level: the bits of the format's encoder, and its numbers back.
+    #[test]
+    fn rows_are_written_and_read_as_the_formats_do() {
+        struct Decode<'a>(Codec, &'a [u8], &'a mut [f32], usize);
+        impl Kernel for Decode<'_> {
+            type Output = ();
+            #[inline(always)]
+            unsafe fn run<V: Lanes>(self) {
+                // SAFETY: the row has the elements, the output is padded.
+                unsafe { decode::<V>(self.0, self.1.as_ptr(), self.3, self.2.as_mut_ptr()) };
+            }
+        }
+        let types =
+            [TensorType::F32, TensorType::F16, TensorType::BF16, TensorType::Q8_0, TensorType::Q4_0, TensorType::Q4_1];
+        let mut state = 1u32;
+        let mut random = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+        };
+        for cache_type in types {
+            let codec = Codec::new(cache_type).unwrap();
+            for n in [32, 64, 96, 128, 256, 1, 7, 33, 100] {
+                let Some(bytes) = cache_type.row_bytes(n) else { continue };
+                let mut rows: Vec<Vec<f32>> = (0..50).map(|_| (0..n).map(|_| random() * 9.0).collect()).collect();
+                rows.push(vec![0.0; n]);
+                // Ties of the rounding, and two extremes of one magnitude.
+                rows.push((0..n).map(|i| (i as f32 - 16.0) * 0.5 * if i % 2 == 0 { 1.0 } else { -1.0 }).collect());
+                rows.push((0..n).map(|i| if i == 5 { 127.0 } else { i as f32 + 0.5 }).collect());
+                rows.push((0..n).map(|i| if i % 2 == 0 { 3.0 } else { -3.0 }).collect());
+                for row in &rows {
+                    let mut expected = vec![0; bytes];
+                    ascua_quant::format(cache_type).encode_row(row, &mut expected).unwrap();
+                    let mut back = vec![0.0; n];
+                    ascua_quant::format(cache_type).decode_row(&expected, &mut back).unwrap();
+                    for isa in Isa::available() {
+                        let mut found = vec![0; bytes];
+                        let mut out = vec![9.0; n.next_multiple_of(PADDING)];
+                        // SAFETY: rows of `n` elements, an available level.
+                        unsafe {
+                            encode(isa, codec, row.as_ptr(), n, found.as_mut_ptr());
+                            dispatch(isa, Decode(codec, &found, &mut out, n));
+                        }
+                        assert_eq!(found, expected, "{cache_type} at {isa}: bytes of {row:?}");
+                        assert_eq!(out[..n], back, "{cache_type} at {isa}: numbers of {row:?}");
+                        assert!(out[n..].iter().all(|x| *x == 0.0), "{cache_type} at {isa}: padding of {n}");
+                    }
+                }
             }
         }
     }

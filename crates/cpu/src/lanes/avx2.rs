@@ -108,6 +108,16 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
+    unsafe fn store_i8(self, to: *mut i8) {
+        // SAFETY: writable for eight bytes, says the caller.
+        unsafe {
+            let integers = _mm256_cvttps_epi32(self.0);
+            let words = _mm_packs_epi32(_mm256_castsi256_si128(integers), _mm256_extracti128_si256::<1>(integers));
+            _mm_storel_epi64(to.cast(), _mm_packs_epi16(words, words));
+        }
+    }
+
+    #[inline(always)]
     fn prefetch(address: *const u8) {
         // SAFETY: a hint that never faults; every x86-64 processor has it.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };

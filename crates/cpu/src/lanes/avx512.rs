@@ -91,6 +91,12 @@ impl Lanes for Avx512 {
     }
 
     #[inline(always)]
+    unsafe fn store_i8(self, to: *mut i8) {
+        // SAFETY: writable for sixteen bytes, says the caller.
+        unsafe { _mm_storeu_si128(to.cast(), _mm512_cvtsepi32_epi8(_mm512_cvttps_epi32(self.0))) };
+    }
+
+    #[inline(always)]
     fn prefetch(address: *const u8) {
         // SAFETY: a hint that never faults; every x86-64 processor has it.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };

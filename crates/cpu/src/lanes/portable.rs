@@ -86,6 +86,12 @@ impl Lanes for Portable {
     }
 
     #[inline(always)]
+    unsafe fn store_i8(self, to: *mut i8) {
+        // SAFETY: writable for eight bytes, says the caller.
+        unsafe { to.cast::<[i8; 8]>().write_unaligned(self.0.map(|value| value as i8)) };
+    }
+
+    #[inline(always)]
     fn add(self, other: Self) -> Self {
         self.zip(other, |a, b| a + b)
     }
