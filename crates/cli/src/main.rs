@@ -4,10 +4,12 @@
 //! and ends the process.
 
 mod commands;
+mod cpu_report;
 mod failure;
 mod generation_flags;
 mod interrupt;
 mod model_flags;
+mod model_report;
 mod model_source;
 mod output;
 mod progress;

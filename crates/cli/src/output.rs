@@ -12,6 +12,18 @@ pub fn line(text: &str) -> io::Result<()> {
     out.write_all(b"\n")
 }
 
+/// Writes lines to standard output.
+pub fn lines(lines: &[String]) -> io::Result<()> {
+    let mut out = buffered();
+    lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;
+    out.flush()
+}
+
+/// Standard output for many writes; to be flushed at the end.
+pub fn buffered() -> io::BufWriter<io::StdoutLock<'static>> {
+    io::BufWriter::with_capacity(1 << 16, io::stdout().lock())
+}
+
 /// Writes a piece of text to standard output, visible at once.
 pub fn piece(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();

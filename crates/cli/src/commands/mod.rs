@@ -1,6 +1,11 @@
 //! The subcommands. One is one file with `Arguments` (flags, help, examples) and `run`, and its line in the table here.
 
+mod info;
+mod list;
+mod pull;
+mod rm;
 mod run;
+mod tokenize;
 
 use crate::failure::Status;
 
@@ -25,4 +30,9 @@ macro_rules! commands {
 
 commands! {
     Run => run,
+    Info => info,
+    Tokenize => tokenize,
+    Pull => pull,
+    List => list,
+    Rm => rm,
 }

@@ -1,0 +1,100 @@
+//! `ascua info`: what is in a model file and what it would take to run it; or what this machine's processor can do.
+
+use ascua::gguf::{Gguf, GgufError, Malformed};
+use ascua::{ContextChoice, ModelOptions, Opened};
+use clap::Args;
+
+use crate::cpu_report::CpuReport;
+use crate::failure::Status;
+use crate::model_report::{MemoryReport, ModelReport};
+use crate::model_source::{self, SourceFlags};
+use crate::output;
+
+const AFTER_HELP: &str = "\
+Examples:
+  ascua info smollm2
+  ascua info model.gguf --ctx 32768        the memory plan for a longer context
+  ascua info model.gguf --tensors
+  ascua info model.gguf --metadata --json
+  ascua info --cpu
+
+Nothing is loaded: large models are described as quickly as small ones.
+
+Exit codes: 0 success, 1 failure, 2 wrong usage";
+
+/// Describe a model, or this machine
+#[derive(Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct Arguments {
+    /// Model: a file, a short name, pypi:NAME, hf:OWNER/REPO[:QUANT], ms:OWNER/REPO or an address
+    #[arg(required_unless_present = "cpu", conflicts_with = "cpu")]
+    model: Option<String>,
+
+    /// Context length for the memory plan; 0: as long as the model was trained for, or what fits
+    #[arg(long, short = 'c', visible_alias = "ctx-size", value_name = "N", default_value_t = 0)]
+    ctx: usize,
+
+    /// List every tensor
+    #[arg(long)]
+    tensors: bool,
+
+    /// List every metadata key
+    #[arg(long)]
+    metadata: bool,
+
+    /// Describe this machine's processor instead of a model
+    #[arg(long)]
+    cpu: bool,
+
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    source: SourceFlags,
+}
+
+pub fn run(arguments: Arguments) -> anyhow::Result<Status> {
+    let Some(model) = &arguments.model else {
+        let report = CpuReport::new();
+        if arguments.json {
+            output::json(&report)?
+        } else {
+            output::lines(&report.lines())?
+        }
+        return Ok(Status::Done);
+    };
+    let path = model_source::resolve(model, &arguments.source)?;
+    let file = open(&path)?;
+    let mut report = ModelReport::new(&file);
+    if arguments.tensors {
+        report.add_tensors(&file);
+    }
+    if arguments.metadata {
+        report.add_metadata(&file);
+    }
+    report.memory = Some(plan(file, arguments.ctx));
+    if arguments.json {
+        output::json(&report)?
+    } else {
+        output::lines(&report.lines())?
+    }
+    Ok(Status::Done)
+}
+
+/// The file, or its header alone where tensor data is missing: a cut download can still be described.
+fn open(path: &std::path::Path) -> anyhow::Result<Gguf> {
+    match Gguf::open(path) {
+        Err(GgufError::Malformed { problem: problem @ Malformed::TensorPastEnd { .. }, .. }) => {
+            output::warn(&format!("{problem}; the file was cut, only its header is described"));
+            Ok(Gguf::open_header(path)?)
+        }
+        other => Ok(other?),
+    }
+}
+
+fn plan(file: Gguf, context: usize) -> MemoryReport {
+    let context = if context == 0 { ContextChoice::Automatic } else { ContextChoice::Tokens(context) };
+    let options = ModelOptions { context, ..ModelOptions::default() };
+    MemoryReport::new(Opened::from_file(file, &options))
+}
