@@ -113,8 +113,9 @@ impl<'a> Tiling<'a> {
             here
         })?;
         let size = tokens_per_tile(self.kernel, run);
-        // Later tiles see more keys: the longest work first.
-        let start = (tiles(self.kernel, run) - 1 - tile) * size;
+        // Later tiles see more keys. Long and short alternate, so that any stretch of pieces is about the same work.
+        let tile = if tile.is_multiple_of(2) { tiles(self.kernel, run) - 1 - tile / 2 } else { tile / 2 };
+        let start = tile * size;
         let tokens = Tokens { start, end: (start + size).min(run.len()) };
         let window = self.kernel.spec.window.unwrap_or(usize::MAX);
         let first = (run.first_position + tokens.start + 1).saturating_sub(window);
