@@ -281,7 +281,17 @@ const INTEGER_TYPES: &[TensorType] = &[
     TensorType::Q6_K,
     TensorType::IQ4_NL,
     TensorType::IQ4_XS,
+    TensorType::TQ1_0,
     TensorType::TQ2_0,
+    TensorType::Q1_0,
+    TensorType::Q2_0,
+    TensorType::Q8_1,
+    TensorType::IQ1_S,
+    TensorType::IQ2_XXS,
+    TensorType::IQ2_XS,
+    TensorType::IQ2_S,
+    TensorType::IQ3_XXS,
+    TensorType::IQ3_S,
 ];
 
 #[test]

@@ -8,7 +8,7 @@ use std::arch::x86_64::*;
 use std::ops::Range;
 
 use super::{
-    ActivationScales, Extent, GROUPS, Legacy, Legacy16Offset, LegacyOffset, MultiplyTile, Partial, Scaling,
+    ActivationScales, Extent, GROUPS, Legacy, Legacy16Offset, LegacyOffset, MultiplyTile, Partial, Scaling, Super16,
     Super16Offset, Super32, Super32Offset, Tile, TileRow,
 };
 use crate::matmul::activation::{PanelView, TOKENS_PER_PANEL};
@@ -27,6 +27,7 @@ pub(super) fn multiply(format: IntegerFormat) -> Option<MultiplyTile> {
         (_, 32, 16..=31) => multiply_tile::<LegacyOffset, Unsigned<4>>,
         (_, 32, 32..=63) => multiply_tile::<LegacyOffset, Unsigned<2>>,
         (_, 16, 0..=31) => multiply_tile::<Legacy16Offset, Unsigned<4>>,
+        (256, 16, _) if format.offsets == Offsets::None => multiply_tile::<Super16, Signed>,
         (256, 32, _) if format.offsets == Offsets::None => multiply_tile::<Super32, Signed>,
         (_, 32, _) if format.offsets == Offsets::None => multiply_tile::<Legacy, Signed>,
         _ => return None,

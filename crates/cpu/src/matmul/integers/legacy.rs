@@ -1,4 +1,4 @@
-//! The 32-element blocks: Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, IQ4_NL and MXFP4.
+//! The 32-element blocks: Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q8_1, IQ4_NL and MXFP4; and Q8_K, which is as plain.
 
 use super::tables::{IQ4_VALUES, MXFP4_VALUES};
 use super::{IntegerBlock, Offsets, half_at};
@@ -8,6 +8,8 @@ pub(super) struct Q4_1;
 pub(super) struct Q5_0;
 pub(super) struct Q5_1;
 pub(super) struct Q8_0;
+pub(super) struct Q8_1;
+pub(super) struct Q8K;
 pub(super) struct Iq4Nl;
 pub(super) struct Mxfp4;
 
@@ -82,6 +84,38 @@ impl IntegerBlock for Q8_0 {
     fn decode(block: &[u8], values: &mut [i8], scales: &mut [f32], _offsets: &mut [f32]) {
         scales[0] = half_at(block, 0);
         for (value, byte) in values[..32].iter_mut().zip(&block[2..34]) {
+            *value = *byte as i8;
+        }
+    }
+}
+
+impl IntegerBlock for Q8_1 {
+    const LEN: usize = 32;
+    const BYTES: usize = 36;
+    const GROUP: usize = 32;
+    const OFFSETS: Offsets = Offsets::None;
+    const RANGE: (i8, i8) = (i8::MIN, i8::MAX);
+
+    #[inline(always)]
+    fn decode(block: &[u8], values: &mut [i8], scales: &mut [f32], _offsets: &mut [f32]) {
+        scales[0] = half_at(block, 0);
+        for (value, byte) in values[..32].iter_mut().zip(&block[4..36]) {
+            *value = *byte as i8;
+        }
+    }
+}
+
+impl IntegerBlock for Q8K {
+    const LEN: usize = 256;
+    const BYTES: usize = 292;
+    const GROUP: usize = 32;
+    const OFFSETS: Offsets = Offsets::None;
+    const RANGE: (i8, i8) = (i8::MIN, i8::MAX);
+
+    #[inline(always)]
+    fn decode(block: &[u8], values: &mut [i8], scales: &mut [f32], _offsets: &mut [f32]) {
+        scales[..8].fill(f32::from_le_bytes([block[0], block[1], block[2], block[3]]));
+        for (value, byte) in values[..256].iter_mut().zip(&block[4..260]) {
             *value = *byte as i8;
         }
     }

@@ -5,6 +5,7 @@
 //! blocks, compiled once per instruction set. Layouts are facts of the GGUF block formats.
 
 mod k_quants;
+mod lattice;
 mod legacy;
 mod tables;
 mod ternary;
@@ -66,7 +67,7 @@ pub(crate) struct IntegerFormat {
 pub(crate) type DecodeSpan = unsafe fn(&[u8], &mut [i8], &mut [f32], &mut [f32]);
 
 impl IntegerFormat {
-    /// The integer view of `weight`; `None` where the encoding has none (plain floats, and grids still to come).
+    /// The integer view of `weight`; `None` for plain numbers.
     pub fn of(weight: TensorType, isa: Isa) -> Option<IntegerFormat> {
         Some(match weight {
             TensorType::Q4_0 => format::<legacy::Q4_0>(isa),
@@ -82,7 +83,20 @@ impl IntegerFormat {
             TensorType::Q5_K => format::<k_quants::Q5K>(isa),
             TensorType::Q6_K => format::<k_quants::Q6K>(isa),
             TensorType::IQ4_XS => format::<k_quants::Iq4Xs>(isa),
+            TensorType::Q8_1 => format::<legacy::Q8_1>(isa),
+            TensorType::Q8_K => format::<legacy::Q8K>(isa),
+            TensorType::TQ1_0 => format::<ternary::Tq1_0>(isa),
             TensorType::TQ2_0 => format::<ternary::Tq2_0>(isa),
+            TensorType::Q1_0 => format::<ternary::Q1_0>(isa),
+            TensorType::Q2_0 => format::<ternary::Q2_0>(isa),
+            TensorType::NVFP4 => format::<ternary::Nvfp4>(isa),
+            TensorType::IQ1_S => format::<lattice::Iq1S>(isa),
+            TensorType::IQ1_M => format::<lattice::Iq1M>(isa),
+            TensorType::IQ2_XXS => format::<lattice::Iq2Xxs>(isa),
+            TensorType::IQ2_XS => format::<lattice::Iq2Xs>(isa),
+            TensorType::IQ2_S => format::<lattice::Iq2S>(isa),
+            TensorType::IQ3_XXS => format::<lattice::Iq3Xxs>(isa),
+            TensorType::IQ3_S => format::<lattice::Iq3S>(isa),
             _ => return None,
         })
     }
