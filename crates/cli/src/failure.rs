@@ -84,7 +84,8 @@ fn find<E: Error + 'static>(error: &anyhow::Error) -> Option<&E> {
     error.chain().find_map(|cause| cause.downcast_ref::<E>())
 }
 
-fn is_closed_pipe(error: &anyhow::Error) -> bool {
+/// Whether nobody reads our output any more.
+pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
     find::<io::Error>(error).is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 

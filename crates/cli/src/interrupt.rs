@@ -1,18 +1,25 @@
 //! Ctrl-C: a flag while somebody watches it, the end of the process otherwise.
 //!
-//! Invariant: a second Ctrl-C always ends the process, so nothing that forgets to look at the flag can hold the user.
+//! Invariant: pressed often enough it always ends the process, so nothing that forgets to look at the flag can hold the
+//! user.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use crate::failure::INTERRUPTED;
 
+/// So many presses during one watch end the process.
+const INSISTENT: u32 = 3;
+
 static RAISED: AtomicBool = AtomicBool::new(false);
 static WATCHED: AtomicBool = AtomicBool::new(false);
+static PRESSES: AtomicU32 = AtomicU32::new(0);
 
 /// Takes over Ctrl-C; to be called once.
 pub fn install() {
     let handler = || {
-        if !WATCHED.load(Ordering::SeqCst) || RAISED.swap(true, Ordering::SeqCst) {
+        let presses = PRESSES.fetch_add(1, Ordering::SeqCst) + 1;
+        RAISED.store(true, Ordering::SeqCst);
+        if !WATCHED.load(Ordering::SeqCst) || presses >= INSISTENT {
             std::process::exit(i32::from(INTERRUPTED));
         }
     };
@@ -27,6 +34,7 @@ impl Watch {
     /// Starts watching, with the flag lowered.
     pub fn new() -> Watch {
         RAISED.store(false, Ordering::SeqCst);
+        PRESSES.store(0, Ordering::SeqCst);
         WATCHED.store(true, Ordering::SeqCst);
         Watch(())
     }

@@ -36,6 +36,11 @@ pub fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     Ok(line(&serde_json::to_string_pretty(value)?)?)
 }
 
+/// Writes a value to standard output as JSON on one line.
+pub fn json_line(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    Ok(line(&serde_json::to_string(value)?)?)
+}
+
 /// Writes a line to standard error. What cannot be told there cannot be told anywhere.
 pub fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");

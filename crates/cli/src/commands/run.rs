@@ -120,7 +120,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Status> {
 
     let timings = Timings::new(&summary, load_time);
     if arguments.json {
-        output::json(&Answer {
+        output::json_line(&Answer {
             model: model_name,
             text: &printer.text,
             tokens: &summary.tokens,
