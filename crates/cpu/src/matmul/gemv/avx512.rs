@@ -4,6 +4,7 @@
 
 mod blocks32;
 mod k_quants;
+mod lattice;
 mod legacy;
 mod super_blocks;
 
@@ -26,9 +27,18 @@ pub(super) fn kernel(weight: TensorType) -> Option<GemvKernel> {
         TensorType::Q8_0 => run::<Blocks32<legacy::Q8_0>>,
         TensorType::IQ4_NL => run::<Blocks32<legacy::Iq4Nl>>,
         TensorType::MXFP4 => run::<Blocks32<legacy::Mxfp4>>,
+        TensorType::Q2_K => run::<SuperBlocks<k_quants::Q2K>>,
+        TensorType::Q3_K => run::<SuperBlocks<k_quants::Q3K>>,
         TensorType::Q4_K => run::<SuperBlocks<k_quants::Q4K>>,
         TensorType::Q5_K => run::<SuperBlocks<k_quants::Q5K>>,
         TensorType::Q6_K => run::<SuperBlocks<k_quants::Q6K>>,
+        TensorType::IQ1_S => run::<SuperBlocks<lattice::Iq1S>>,
+        TensorType::IQ1_M => run::<SuperBlocks<lattice::Iq1M>>,
+        TensorType::IQ2_XXS => run::<SuperBlocks<lattice::Iq2Xxs>>,
+        TensorType::IQ2_XS => run::<SuperBlocks<lattice::Iq2Xs>>,
+        TensorType::IQ2_S => run::<SuperBlocks<lattice::Iq2S>>,
+        TensorType::IQ3_XXS => run::<SuperBlocks<lattice::Iq3Xxs>>,
+        TensorType::IQ3_S => run::<SuperBlocks<lattice::Iq3S>>,
         _ => return None,
     })
 }

@@ -1,32 +1,79 @@
-//! How the super-blocks are read: Q4_K, Q5_K and Q6_K.
+//! How the super-blocks are read: Q2_K to Q6_K.
 
 use std::arch::x86_64::*;
 
-use super::super_blocks::{Correction, Read, SuperBlock};
+use super::super_blocks::{Correction, Read, SuperBlock, lanes_of_8, lanes_of_16};
 
+pub(super) struct Q2K;
+pub(super) struct Q3K;
 pub(super) struct Q4K;
 pub(super) struct Q5K;
 pub(super) struct Q6K;
 
 // SAFETY of every block below: the frame passes a pointer to a whole block, and runs with AVX-512.
 
+impl SuperBlock for Q2K {
+    const BYTES: usize = 84;
+    const CORRECTION: Correction = Correction::Minimums16;
+
+    #[inline(always)]
+    unsafe fn read(block: *const u8) -> Read {
+        // SAFETY: as above.
+        unsafe {
+            let (both, nibble) = (_mm_loadu_si128(block.cast()), _mm_set1_epi8(15));
+            let scales = _mm256_cvtepu8_epi16(_mm_and_si128(both, nibble));
+            let of_sums = _mm256_cvtepu8_epi16(_mm_and_si128(_mm_srli_epi16::<4>(both), nibble));
+            let factors = _mm_cvtph_ps(_mm_cvtsi32_si128(block.add(80).cast::<i32>().read_unaligned()));
+            let values = two_bits(block.add(16));
+            Read { values, scales: lanes_of_16(scales), of_sums, factors, signs: None }
+        }
+    }
+}
+
+impl SuperBlock for Q3K {
+    const BYTES: usize = 110;
+    const CORRECTION: Correction = Correction::Zero { shift: 2 };
+
+    #[inline(always)]
+    unsafe fn read(block: *const u8) -> Read {
+        // SAFETY: as above.
+        unsafe {
+            let mut values = two_bits(block.add(32));
+            let third = _mm512_broadcast_i64x4(_mm256_loadu_si256(block.cast()));
+            for (i, values) in values.iter_mut().enumerate() {
+                let set = _mm512_test_epi8_mask(third, bit_pair(i));
+                *values = _mm512_mask_add_epi8(*values, set, *values, _mm512_set1_epi8(4));
+            }
+            let word = |i: usize| block.add(96 + 4 * i).cast::<u32>().read_unaligned();
+            let (a, b, high) = (word(0), word(1), word(2));
+            let six = |low: u32, high: u32| ((low & 0x0f0f_0f0f) | ((high & 0x0303_0303) << 4)) as i32;
+            let scales =
+                _mm_setr_epi32(six(a, high), six(b, high >> 2), six(a >> 4, high >> 4), six(b >> 4, high >> 6));
+            let of_sums = _mm256_cvtepi8_epi16(_mm_sub_epi8(scales, _mm_set1_epi8(32)));
+            let scale = block.add(108).cast::<u16>().read_unaligned();
+            let factors = _mm_cvtph_ps(_mm_cvtsi32_si128(i32::from(scale)));
+            Read { values, scales: lanes_of_16(of_sums), of_sums, factors, signs: None }
+        }
+    }
+}
+
 impl SuperBlock for Q4K {
     const BYTES: usize = 144;
-    const CORRECTION: Correction = Correction::Minimums;
+    const CORRECTION: Correction = Correction::Minimums8;
 
     #[inline(always)]
     unsafe fn read(block: *const u8) -> Read {
         // SAFETY: as above.
         unsafe {
             let (scales, of_sums, factors) = six_bit_scales(block);
-            Read { values: nibble_pairs(block.add(16)), scales, of_sums, factors }
+            Read { values: nibble_pairs(block.add(16)), scales, of_sums, factors, signs: None }
         }
     }
 }
 
 impl SuperBlock for Q5K {
     const BYTES: usize = 176;
-    const CORRECTION: Correction = Correction::Minimums;
+    const CORRECTION: Correction = Correction::Minimums8;
 
     #[inline(always)]
     unsafe fn read(block: *const u8) -> Read {
@@ -37,13 +84,10 @@ impl SuperBlock for Q5K {
             let fifth = _mm512_broadcast_i64x4(_mm256_loadu_si256(block.add(16).cast()));
             let sixteen = _mm512_set1_epi8(16);
             for (i, values) in values.iter_mut().enumerate() {
-                // Bit 2i is of the first 32 elements, bit 2i + 1 of the other.
-                let (first, second) = (_mm256_set1_epi8(1 << (2 * i)), _mm256_set1_epi8((2u8 << (2 * i)) as i8));
-                let bits = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(first), second);
-                let set = _mm512_test_epi8_mask(fifth, bits);
+                let set = _mm512_test_epi8_mask(fifth, bit_pair(i));
                 *values = _mm512_mask_add_epi8(*values, set, *values, sixteen);
             }
-            Read { values, scales, of_sums, factors }
+            Read { values, scales, of_sums, factors, signs: None }
         }
     }
 }
@@ -70,15 +114,9 @@ impl SuperBlock for Q6K {
                 values[2 * half + 1] = _mm512_or_si512(low, second);
             }
             let of_sums = _mm256_cvtepi8_epi16(_mm_loadu_si128(block.add(192).cast()));
-            let sixteen = _mm512_cvtepu16_epi32(of_sums);
-            let mut scales = [_mm512_setzero_si512(); 4];
-            for (i, scales) in scales.iter_mut().enumerate() {
-                let first = _mm512_set1_epi32(4 * i as i32);
-                let lanes = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
-                *scales = _mm512_permutexvar_epi32(_mm512_add_epi32(first, lanes), sixteen);
-            }
             let scale = block.add(208).cast::<u16>().read_unaligned();
-            Read { values, scales, of_sums, factors: _mm_cvtph_ps(_mm_cvtsi32_si128(i32::from(scale))) }
+            let factors = _mm_cvtph_ps(_mm_cvtsi32_si128(i32::from(scale)));
+            Read { values, scales: lanes_of_16(of_sums), of_sums, factors, signs: None }
         }
     }
 }
@@ -98,6 +136,32 @@ unsafe fn nibble_pairs(bytes: *const u8) -> [__m512i; 4] {
     }
 }
 
+/// Twice 32 bytes: four times 32 elements of two bits, lowest bits first.
+#[inline(always)]
+unsafe fn two_bits(bytes: *const u8) -> [__m512i; 4] {
+    // SAFETY: the caller's block has the 64 bytes.
+    unsafe {
+        let mut values = [_mm512_setzero_si512(); 4];
+        for (i, values) in values.iter_mut().enumerate() {
+            let both = _mm512_broadcast_i64x4(_mm256_loadu_si256(bytes.add(32 * (i / 2)).cast()));
+            let shift = _mm512_setr_epi64(0, 0, 0, 0, 2, 2, 2, 2);
+            let shift = _mm512_add_epi64(shift, _mm512_set1_epi64(4 * (i as i64 % 2)));
+            *values = _mm512_and_si512(_mm512_srlv_epi64(both, shift), _mm512_set1_epi8(3));
+        }
+        values
+    }
+}
+
+/// Bit 2i in the first 32 bytes, bit 2i + 1 in the others.
+#[inline(always)]
+unsafe fn bit_pair(i: usize) -> __m512i {
+    // SAFETY: AVX-512 is the caller's.
+    unsafe {
+        let (first, second) = (_mm256_set1_epi8(1 << (2 * i)), _mm256_set1_epi8((2u8 << (2 * i)) as i8));
+        _mm512_inserti64x4::<1>(_mm512_castsi256_si512(first), second)
+    }
+}
+
 /// The header Q4_K and Q5_K share: scales by lane, minimums as words, and the two factors.
 #[inline(always)]
 unsafe fn six_bit_scales(block: *const u8) -> ([__m512i; 4], __m256i, __m128) {
@@ -109,18 +173,8 @@ unsafe fn six_bit_scales(block: *const u8) -> ([__m512i; 4], __m256i, __m128) {
         let minimums_high = ((c >> 4) & 0x0f0f_0f0f) | ((b >> 2) & 0x3030_3030);
         let scales = u64::from(a & 0x3f3f_3f3f) | u64::from(scales_high) << 32;
         let minimums = u64::from(b & 0x3f3f_3f3f) | u64::from(minimums_high) << 32;
-        let eight = _mm512_set1_epi64(scales as i64);
-        let mut by_lane = [_mm512_setzero_si512(); 4];
-        for (i, by_lane) in by_lane.iter_mut().enumerate() {
-            // Byte 2i for the lanes of the first 32 elements, byte 2i + 1 for the others; other bytes zero.
-            let (first, second) = (2 * i as i32, 2 * i as i32 + 1);
-            let zeros = 0x8080_8000u32 as i32;
-            let (first, second) = (_mm256_set1_epi32(zeros | first), _mm256_set1_epi32(zeros | second));
-            let pick = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(first), second);
-            *by_lane = _mm512_shuffle_epi8(eight, pick);
-        }
         let of_sums = _mm256_castsi128_si256(_mm_cvtepu8_epi16(_mm_cvtsi64_si128(minimums as i64)));
         let factors = _mm_cvtph_ps(_mm_cvtsi32_si128(block.cast::<i32>().read_unaligned()));
-        (by_lane, of_sums, factors)
+        (lanes_of_8(scales), of_sums, factors)
     }
 }

@@ -19,10 +19,15 @@ pub(super) trait SuperBlock {
 /// What is taken off the product of the stored values.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Correction {
+    None,
     /// The stored values' zero, `1 << shift`, times the 16 sub-block scales.
-    Zero { shift: u32 },
+    Zero {
+        shift: u32,
+    },
     /// Eight sub-block minimums, with a factor of their own.
-    Minimums,
+    Minimums8,
+    /// Sixteen sub-block minimums, with a factor of their own.
+    Minimums16,
 }
 
 /// A super-block taken apart.
@@ -32,10 +37,12 @@ pub(super) struct Read {
     pub values: [__m512i; 4],
     /// The integer scale of each 32-bit lane of `values`, in its low 16 bits; the high ones are zero.
     pub scales: [__m512i; 4],
-    /// 16-bit factors of the activations' sums: the 16 scales, or the 8 minimums.
+    /// 16-bit factors of the activations' sums: the 16 scales, or the minimums.
     pub of_sums: __m256i,
     /// The scale, and the factor of the minimums.
     pub factors: __m128,
+    /// Where given, the elements whose stored values are negated.
+    pub signs: Option<[u64; 4]>,
 }
 
 pub(super) struct SuperBlocks<B>(std::marker::PhantomData<B>);
@@ -47,7 +54,7 @@ impl<B: SuperBlock> RowsDot for SuperBlocks<B> {
         // SAFETY: blocks stay below cols / 256; AVX-512 is the caller's.
         unsafe {
             let mut products = [[_mm512_setzero_ps(); T]; R];
-            let mut minimums = [[_mm_setzero_ps(); T]; R];
+            let mut minimums = [[_mm256_setzero_ps(); T]; R];
             for block in 0..cols / 256 {
                 for r in 0..R {
                     let at = rows[r].add(block * B::BYTES);
@@ -61,23 +68,32 @@ impl<B: SuperBlock> RowsDot for SuperBlocks<B> {
                         let values = x[t].values.add(block * 256);
                         let mut sum = _mm512_setzero_si512();
                         for i in 0..4 {
-                            let x = _mm512_loadu_si512(values.add(64 * i).cast());
+                            let mut x = _mm512_loadu_si512(values.add(64 * i).cast());
+                            if let Some(signs) = read.signs {
+                                x = _mm512_mask_sub_epi8(x, signs[i], _mm512_setzero_si512(), x);
+                            }
                             let dot = _mm512_dpbusd_epi32(_mm512_setzero_si512(), read.values[i], x);
                             sum = _mm512_dpwssd_epi32(sum, dot, read.scales[i]);
                         }
                         let factors = _mm_mul_ps(read.factors, _mm_set1_ps(*x[t].scales.add(block * 8)));
-                        match B::CORRECTION {
-                            Correction::Zero { shift } => {
-                                let sums = _mm256_loadu_si256(x[t].sums16.add(block * 16).cast());
-                                let above = _mm256_madd_epi16(read.of_sums, sums);
-                                let above = _mm256_sll_epi32(above, _mm_cvtsi32_si128(shift as i32));
-                                sum = _mm512_sub_epi32(sum, _mm512_zextsi256_si512(above));
+                        let sums16 = _mm256_loadu_si256(x[t].sums16.add(block * 16).cast());
+                        let below = match B::CORRECTION {
+                            Correction::None => _mm256_setzero_si256(),
+                            Correction::Zero { .. } | Correction::Minimums16 => _mm256_madd_epi16(read.of_sums, sums16),
+                            Correction::Minimums8 => {
+                                let sums32 = _mm_loadu_si128(x[t].sums32.add(block * 8).cast());
+                                _mm256_zextsi128_si256(_mm_madd_epi16(_mm256_castsi256_si128(read.of_sums), sums32))
                             }
-                            Correction::Minimums => {
-                                let sums = _mm_loadu_si128(x[t].sums32.add(block * 8).cast());
-                                let below = _mm_madd_epi16(_mm256_castsi256_si128(read.of_sums), sums);
-                                let factor = _mm_shuffle_ps::<0x55>(factors, factors);
-                                minimums[r][t] = _mm_fmadd_ps(_mm_cvtepi32_ps(below), factor, minimums[r][t]);
+                        };
+                        match B::CORRECTION {
+                            Correction::None => {}
+                            Correction::Zero { shift } => {
+                                let below = _mm256_sll_epi32(below, _mm_cvtsi32_si128(shift as i32));
+                                sum = _mm512_sub_epi32(sum, _mm512_zextsi256_si512(below));
+                            }
+                            Correction::Minimums8 | Correction::Minimums16 => {
+                                let factor = _mm256_broadcastss_ps(_mm_movehdup_ps(factors));
+                                minimums[r][t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(below), factor, minimums[r][t]);
                             }
                         }
                         let factor = _mm512_broadcastss_ps(factors);
@@ -88,14 +104,47 @@ impl<B: SuperBlock> RowsDot for SuperBlocks<B> {
             let mut out = [[0.0; T]; R];
             for r in 0..R {
                 for t in 0..T {
-                    let mut sum = products[r][t];
-                    if B::CORRECTION == Correction::Minimums {
-                        sum = _mm512_sub_ps(sum, _mm512_zextps128_ps512(minimums[r][t]));
-                    }
+                    let below = _mm512_castpd_ps(_mm512_zextpd256_pd512(_mm256_castps_pd(minimums[r][t])));
+                    let sum = _mm512_sub_ps(products[r][t], below);
                     out[r][t] = _mm512_reduce_add_ps(sum);
                 }
             }
             out
         }
+    }
+}
+
+/// Eight byte scales of 32 elements each, by lane: in the lowest byte of every 32-bit lane, the others zero.
+#[inline(always)]
+pub(super) unsafe fn lanes_of_8(scales: u64) -> [__m512i; 4] {
+    // SAFETY: AVX-512 is the caller's.
+    unsafe {
+        let eight = _mm512_set1_epi64(scales as i64);
+        let mut by_lane = [_mm512_setzero_si512(); 4];
+        for (i, by_lane) in by_lane.iter_mut().enumerate() {
+            // Byte 2i for the lanes of the first 32 elements, byte 2i + 1 for the others.
+            let (first, second) = (2 * i as i32, 2 * i as i32 + 1);
+            let zeros = 0x8080_8000u32 as i32;
+            let (first, second) = (_mm256_set1_epi32(zeros | first), _mm256_set1_epi32(zeros | second));
+            let pick = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(first), second);
+            *by_lane = _mm512_shuffle_epi8(eight, pick);
+        }
+        by_lane
+    }
+}
+
+/// Sixteen 16-bit scales of 16 elements each, by lane: in the low half of every 32-bit lane, the other zero.
+#[inline(always)]
+pub(super) unsafe fn lanes_of_16(scales: __m256i) -> [__m512i; 4] {
+    // SAFETY: AVX-512 is the caller's.
+    unsafe {
+        let sixteen = _mm512_cvtepu16_epi32(scales);
+        let mut by_lane = [_mm512_setzero_si512(); 4];
+        for (i, by_lane) in by_lane.iter_mut().enumerate() {
+            let first = _mm512_set1_epi32(4 * i as i32);
+            let lanes = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
+            *by_lane = _mm512_permutexvar_epi32(_mm512_add_epi32(first, lanes), sixteen);
+        }
+        by_lane
     }
 }
