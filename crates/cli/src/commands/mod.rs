@@ -1,7 +1,11 @@
 //! The subcommands. One is one file with `Arguments` (flags, help, examples) and `run`, and its line in the table here.
 
+mod bench;
+mod chat;
 mod info;
 mod list;
+mod logits;
+mod perplexity;
 mod pull;
 mod rm;
 mod run;
@@ -30,8 +34,12 @@ macro_rules! commands {
 
 commands! {
     Run => run,
+    Chat => chat,
     Info => info,
     Tokenize => tokenize,
+    Perplexity => perplexity,
+    Bench => bench,
+    Logits => logits,
     Pull => pull,
     List => list,
     Rm => rm,
