@@ -149,6 +149,12 @@ fn file_hint(error: &GgufError) -> Option<String> {
         GgufError::Malformed { problem: Malformed::Empty | Malformed::Zeros, .. } => {
             Some("fetch the file again; `ascua pull` checks what it fetches".into())
         }
+        GgufError::Malformed { problem: Malformed::TensorPastEnd { .. } | Malformed::Truncated { .. }, .. } => {
+            Some("the file was cut, as by an interrupted download: fetch it again".into())
+        }
+        GgufError::Malformed { problem: Malformed::Magic { .. }, .. } => {
+            Some("models are read from GGUF files only; other formats have to be converted".into())
+        }
         _ => None,
     }
 }

@@ -8,7 +8,7 @@ use clap::Args;
 #[derive(Args, Clone, Debug)]
 pub struct GenerationFlags {
     /// Most tokens to generate; -1: until the model ends its answer or the context is full
-    #[arg(long, short = 'n', visible_alias = "predict", value_name = "N", default_value_t = -1, allow_hyphen_values = true)]
+    #[arg(long, short = 'n', visible_alias = "predict", value_name = "N", default_value_t = -1, allow_negative_numbers = true)]
     pub max_tokens: i64,
 
     /// End the answer before this text; may be given several times

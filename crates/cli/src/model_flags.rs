@@ -119,6 +119,13 @@ impl ModelFlags {
             output::note(&format!("threads {}, instruction set {}", opened.threads(), opened.isa()));
             output::note(&plan_line(&opened));
         }
+        let trained = opened.file.config().context_length;
+        if opened.context() > trained {
+            output::warn(&format!(
+                "a context of {} is longer than the {trained} tokens the model was trained for",
+                opened.context()
+            ));
+        }
         let model = opened.load()?;
         let load_time = started.elapsed();
         if let Ok(tokenizer) = model.tokenizer() {

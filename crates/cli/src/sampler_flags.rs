@@ -62,7 +62,7 @@ fn argument(parameter: &'static Parameter) -> Arg {
         .help(format!("{doc}{shown}"))
         .help_heading("Sampling")
         .action(ArgAction::Set)
-        .allow_hyphen_values(true) // negative numbers
+        .allow_negative_numbers(true)
         .value_parser(check);
     if parameter.name == "seed" {
         argument = argument.short('s');

@@ -3,15 +3,19 @@
 use std::io::{BufRead, IsTerminal, StdinLock, stdin};
 use std::path::{Path, PathBuf};
 
+use rustyline::completion::Completer;
 use rustyline::config::Configurer;
 use rustyline::error::ReadlineError;
-use rustyline::{Config, DefaultEditor};
+use rustyline::highlight::Highlighter;
+use rustyline::hint::Hinter;
+use rustyline::history::DefaultHistory;
+use rustyline::validate::{ValidationContext, ValidationResult, Validator};
+use rustyline::{Config, Editor, Helper};
 
 /// Lines kept in the history file.
 const HISTORY_LINES: usize = 1000;
-/// What stands before the first line of a message, and before the others.
+/// What stands before a message.
 const PROMPT: &str = "> ";
-const CONTINUED: &str = "… ";
 /// Begins and ends a message of several lines.
 const FENCE: &str = "\"\"\"";
 
@@ -31,7 +35,7 @@ pub enum MessageReader {
     /// A person at a terminal.
     Terminal {
         /// The editor with its history.
-        editor: Box<DefaultEditor>,
+        editor: Box<Editor<Completeness, DefaultHistory>>,
         /// Where the history is kept.
         history: Option<PathBuf>,
     },
@@ -46,7 +50,8 @@ impl MessageReader {
             return Ok(MessageReader::Lines(stdin().lock()));
         }
         let config = Config::builder().bracketed_paste(true).auto_add_history(false).build();
-        let mut editor = DefaultEditor::with_config(config)?;
+        let mut editor = Editor::with_config(config)?;
+        editor.set_helper(Some(Completeness));
         editor.set_max_history_size(HISTORY_LINES)?;
         let history = directory.filter(|directory| std::fs::create_dir_all(directory).is_ok());
         let history = history.map(|directory| directory.join("chat-history.txt"));
@@ -64,128 +69,115 @@ impl MessageReader {
 
     /// The next message.
     pub fn read(&mut self) -> anyhow::Result<Typed> {
-        let mut message = MultiLine::default();
-        loop {
-            let line = match self.line(if message.is_open() { CONTINUED } else { PROMPT })? {
-                Typed::Text(line) => line,
-                Typed::End if message.is_open() => return Ok(self.finished(message.take())),
-                other => return Ok(other),
-            };
-            if let Some(text) = message.push(&line) {
-                return Ok(self.finished(text));
-            }
-        }
-    }
-
-    fn line(&mut self, prompt: &str) -> anyhow::Result<Typed> {
         match self {
-            MessageReader::Terminal { editor, .. } => match editor.readline(prompt) {
-                Ok(line) => Ok(Typed::Text(line)),
+            MessageReader::Terminal { editor, history } => match editor.readline(PROMPT) {
+                Ok(typed) => {
+                    if !typed.trim().is_empty() {
+                        // A history that cannot be kept is no reason to end a conversation.
+                        let _ = editor.add_history_entry(typed.as_str());
+                        let _ = history.as_ref().map(|path| editor.save_history(path));
+                    }
+                    Ok(Typed::Text(message(&typed).unwrap_or(typed)))
+                }
                 Err(ReadlineError::Interrupted) => Ok(Typed::Interrupted),
                 Err(ReadlineError::Eof) => Ok(Typed::End),
                 Err(error) => Err(error.into()),
             },
-            MessageReader::Lines(lines) => {
-                let mut line = Vec::new();
-                if lines.read_until(b'\n', &mut line)? == 0 {
-                    return Ok(Typed::End);
-                }
-                let line = String::from_utf8_lossy(&line);
-                Ok(Typed::Text(line.trim_end_matches(['\n', '\r']).to_owned()))
-            }
+            MessageReader::Lines(lines) => read_lines(lines),
         }
-    }
-
-    fn finished(&mut self, text: String) -> Typed {
-        if let MessageReader::Terminal { editor, history } = self
-            && !text.trim().is_empty()
-        {
-            // A history that cannot be kept is no reason to end a conversation.
-            let _ = editor.add_history_entry(text.as_str());
-            if let Some(path) = history {
-                let _ = editor.save_history(path);
-            }
-        }
-        Typed::Text(text)
     }
 }
 
-/// Puts lines together to messages: `"""` fences, and backslashes at ends of lines.
+/// The next message of a pipe.
+fn read_lines(lines: &mut impl BufRead) -> anyhow::Result<Typed> {
+    let mut typed = String::new();
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if lines.read_until(b'\n', &mut line)? == 0 {
+            return Ok(if typed.is_empty() { Typed::End } else { Typed::Text(cut_message(&typed)) });
+        }
+        if !typed.is_empty() {
+            typed.push('\n');
+        }
+        typed.push_str(String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']));
+        if let Some(message) = message(&typed) {
+            return Ok(Typed::Text(message));
+        }
+    }
+}
+
+/// The message in what was typed so far; `None` while it goes on: inside a fence, or after a backslash at the end.
+fn message(typed: &str) -> Option<String> {
+    if let Some(inside) = typed.trim_start().strip_prefix(FENCE) {
+        return inside.trim_end().strip_suffix(FENCE).map(without_edges);
+    }
+    (!typed.ends_with('\\')).then(|| typed.replace("\\\n", "\n"))
+}
+
+/// The message where no more will come.
+fn cut_message(typed: &str) -> String {
+    match typed.trim_start().strip_prefix(FENCE) {
+        Some(inside) => without_edges(inside),
+        None => typed.strip_suffix('\\').unwrap_or(typed).replace("\\\n", "\n"),
+    }
+}
+
+/// Without the newlines that belong to the fences.
+fn without_edges(inside: &str) -> String {
+    let inside = inside.strip_prefix('\n').unwrap_or(inside);
+    inside.strip_suffix('\n').unwrap_or(inside).to_owned()
+}
+
+/// Lets the editor go on to the next line while a message is incomplete.
 #[derive(Debug, Default)]
-struct MultiLine {
-    text: String,
-    fenced: bool,
-    continued: bool,
-}
+pub struct Completeness;
 
-impl MultiLine {
-    fn is_open(&self) -> bool {
-        self.fenced || self.continued
-    }
-
-    /// Takes a line; gives the message it ends.
-    fn push(&mut self, line: &str) -> Option<String> {
-        if self.fenced {
-            let Some(last) = line.trim_end().strip_suffix(FENCE) else {
-                self.text.push_str(line);
-                self.text.push('\n');
-                return None;
-            };
-            self.text.push_str(last);
-            return Some(self.take());
-        }
-        if !self.continued
-            && let Some(first) = line.trim_start().strip_prefix(FENCE)
-        {
-            self.fenced = true;
-            if first.trim().is_empty() {
-                return None;
-            }
-            return self.push(first);
-        }
-        if let Some(start) = line.strip_suffix('\\') {
-            self.continued = true;
-            self.text.push_str(start);
-            self.text.push('\n');
-            return None;
-        }
-        self.text.push_str(line);
-        Some(self.take())
-    }
-
-    /// What is there, without the newline before a closing fence.
-    fn take(&mut self) -> String {
-        let mut text = std::mem::take(self).text;
-        if text.ends_with('\n') {
-            text.pop();
-        }
-        text
+impl Validator for Completeness {
+    fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
+        Ok(match message(context.input()) {
+            Some(_) => ValidationResult::Valid(None),
+            None => ValidationResult::Incomplete,
+        })
     }
 }
+
+impl Completer for Completeness {
+    type Candidate = String;
+}
+
+impl Hinter for Completeness {
+    type Hint = String;
+}
+
+impl Highlighter for Completeness {}
+impl Helper for Completeness {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn lines_become_messages() {
-        let cases: &[(&[&str], &[&str])] = &[
-            (&["a", "b"], &["a", "b"]),
-            (&["a\\", "b", "c"], &["a\nb", "c"]),
-            (&["a\\", "b\\", "c"], &["a\nb\nc"]),
-            (&["\"\"\"", "a", "", "b", "\"\"\""], &["a\n\nb"]),
-            (&["\"\"\"a", "b\"\"\"", "c"], &["a\nb", "c"]),
-            (&["\"\"\"a b\"\"\""], &["a b"]),
-            (&["\"\"\"", "a\\", "\"\"\""], &["a\\"]),
-            (&[""], &[""]),
-            (&["\"quoted\""], &["\"quoted\""]),
-            (&["a \"\"\""], &["a \"\"\""]),
-        ];
-        for (lines, expected) in cases {
-            let mut reader = MultiLine::default();
-            let messages: Vec<String> = lines.iter().filter_map(|line| reader.push(line)).collect();
-            assert_eq!(&messages, expected, "{lines:?}");
-            assert!(!reader.is_open());
+    fn a_message_ends_where_it_is_complete() {
+        for (typed, expected) in [
+            ("a", Some("a")),
+            ("", Some("")),
+            ("pasted\ntext", Some("pasted\ntext")),
+            ("a\\", None),
+            ("a\\\nb", Some("a\nb")),
+            ("a\\\nb\\", None),
+            ("\"\"\"", None),
+            ("\"\"\"\na\n\nb", None),
+            ("\"\"\"\na\n\nb\n\"\"\"", Some("a\n\nb")),
+            ("\"\"\"a\nb\"\"\"", Some("a\nb")),
+            ("\"\"\"a b\"\"\"", Some("a b")),
+            ("\"\"\"\na\\\nb\n\"\"\"", Some("a\\\nb")),
+            ("\"quoted\"", Some("\"quoted\"")),
+            ("a \"\"\"", Some("a \"\"\"")),
+        ] {
+            assert_eq!(message(typed).as_deref(), expected, "{typed}");
         }
+        assert_eq!(cut_message("\"\"\"\na"), "a");
+        assert_eq!(cut_message("a\\"), "a");
     }
 }

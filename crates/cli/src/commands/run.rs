@@ -36,7 +36,7 @@ Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted by Ctrl-C";
 
 /// Answer a prompt
 #[derive(Args)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = AFTER_HELP, override_usage = "ascua run [OPTIONS] [MODEL] [PROMPT]")]
 pub struct Arguments {
     /// Model [default: smollm2:135m, fetched on first use], then prompt
     #[arg(value_name = "[MODEL] [PROMPT]", num_args = 0..=2)]
