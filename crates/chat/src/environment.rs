@@ -6,9 +6,10 @@
 use std::fmt;
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, Value};
+use minijinja::value::Kwargs;
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, Value, escape_formatter};
 
-use crate::namespace::namespace;
+use crate::namespace::{self, ensure_printable};
 use crate::{json, python_methods};
 
 /// How deep blocks and macros may nest at run time; a macro counts for several.
@@ -38,7 +39,13 @@ pub(crate) fn environment() -> Result<Environment<'static>, Error> {
     environment.add_filter("e", escape);
     environment.add_filter("escape", escape);
     environment.add_test("iterable", is_iterable);
-    environment.add_function("namespace", namespace);
+    environment.add_function("namespace", namespace::namespace);
+    environment.add_function(namespace::KEEP, namespace::keep);
+    environment.set_formatter(format);
+    environment.add_filter("string", string);
+    environment.add_filter("join", join);
+    // No chat template needs it, and it prints without measure.
+    environment.remove_filter("pprint");
     environment.add_function("raise_exception", raise_exception);
     Ok(environment)
 }
@@ -47,8 +54,33 @@ fn raise_exception(message: &str) -> Result<String, Error> {
     Err(Error::new(ErrorKind::InvalidOperation, "raise_exception was called").with_source(Raised(message.to_owned())))
 }
 
+fn format(out: &mut Output, state: &mut State, value: &Value) -> Result<(), Error> {
+    ensure_printable(state, value)?;
+    escape_formatter(out, state, value)
+}
+
+fn string(state: &State, value: Value) -> Result<Value, Error> {
+    ensure_printable(state, &value)?;
+    Ok(if value.as_str().is_some() { value } else { Value::from(value.to_string()) })
+}
+
+fn join(state: &mut State, value: Value, separator: Option<Value>, named: Kwargs) -> Result<Value, Error> {
+    ensure_printable(state, &value)?;
+    let separator = separator.or(named.get("d")?).map_or_else(String::new, |separator| separator.to_string());
+    let items: Vec<Value> = match named.get::<Option<Value>>("attribute")? {
+        Some(attribute) => value.try_iter()?.map(|item| item.get_item(&attribute)).collect::<Result<_, _>>()?,
+        None => value.try_iter()?.collect(),
+    };
+    named.assert_all_used()?;
+    // Numbers and the like are short.
+    let size = items.iter().map(|item| item.as_str().map_or(8, str::len) + separator.len()).sum();
+    python_methods::ensure_fuel(state, size)?;
+    Ok(Value::from(items.iter().map(Value::to_string).collect::<Vec<_>>().join(&separator)))
+}
+
 /// Escapes for HTML as MarkupSafe does; minijinja's own filter does nothing where automatic escaping is off.
 fn escape(state: &State, value: &Value) -> Result<String, Error> {
+    ensure_printable(state, value)?;
     let text = value.to_string();
     // The longest entity is five bytes for one.
     state.consume_fuel((text.len() / 64 * 6) as u64)?;

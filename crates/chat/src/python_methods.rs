@@ -21,7 +21,7 @@ pub(crate) fn call(state: &mut State, value: &Value, method: &str, arguments: &[
 }
 
 /// Fails unless the fuel that is left would pay for `bytes` of text.
-fn ensure_fuel(state: &State, bytes: usize) -> Result<(), Error> {
+pub(crate) fn ensure_fuel(state: &State, bytes: usize) -> Result<(), Error> {
     match state.fuel_levels() {
         Some((_, left)) if (bytes / 64) as u64 >= left => state.consume_fuel(left.saturating_add(1)),
         _ => Ok(()),

@@ -10,12 +10,12 @@ use serde::Serialize;
 use crate::clock::LocalTime;
 use crate::conversation::SystemPlacement;
 use crate::deep_stack::{self, Failure};
-use crate::dialect::rewrite;
+use crate::dialect::{LongTag, rewrite};
 use crate::environment::{Raised, environment};
 use crate::message::{Message, Role};
 
-/// The longest template that is parsed; the longest known one has less than a tenth of it.
-const MAX_TEMPLATE_BYTES: usize = 256 << 10;
+/// The longest template that is parsed; the longest known one has an eighth of it.
+const MAX_TEMPLATE_BYTES: usize = 128 << 10;
 /// Fuel for any rendering: some tens of milliseconds, and at most 64 MB of text made on the way.
 const BASE_FUEL: u64 = 1_000_000;
 /// Fuel for each message: templates may well look at all messages for each of them.
@@ -110,9 +110,13 @@ impl ChatTemplate {
         if source.len() > MAX_TEMPLATE_BYTES {
             return Err(ChatError::TooLong { bytes: source.len(), limit: MAX_TEMPLATE_BYTES });
         }
+        let rewritten = rewrite(source).map_err(|LongTag { line, bytes, limit }| ChatError::Parse {
+            line,
+            message: format!("a tag has {bytes} bytes of code; at most {limit} are read"),
+        })?;
         let parsed = deep_stack::run(source.len(), PARSING_STACK_PER_BYTE, || {
             let mut environment = environment()?;
-            environment.add_template_owned(NAME, rewrite(source).into_owned())?;
+            environment.add_template_owned(NAME, rewritten.into_owned())?;
             Ok(environment)
         });
         let environment = parsed?.map_err(|error: minijinja::Error| ChatError::Parse {
