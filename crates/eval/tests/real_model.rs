@@ -1,0 +1,153 @@
+//! A real model end to end: SmolLM2-135M-Instruct in Q4_1, as `.ci/assets.py` fetches it.
+//!
+//! Expected texts and perplexity were computed once by llama.cpp from the same file.
+
+use std::path::PathBuf;
+
+use ascua::sampler::{NoTokenText, SamplerChain, SamplerSettings};
+use ascua::tokenizer::EncodeOptions;
+use ascua::{
+    ContextChoice, ContextFull, EndTokens, Event, Finish, Flow, Model, ModelOptions, Request, Session, Summary,
+};
+use ascua_eval::{PerplexityOptions, perplexity};
+
+const FILE: &str = "models/SmolLM2-135M-Instruct.Q4_1.gguf";
+
+fn model(options: &ModelOptions) -> Model {
+    let assets = std::env::var_os("ASCUA_TEST_ASSETS")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/test-assets"), PathBuf::from);
+    let path = assets.join(FILE);
+    assert!(path.exists(), "{} is missing; `python3 .ci/assets.py --all` fetches it", path.display());
+    Model::open(path, options).expect("the model opens")
+}
+
+fn options(threads: usize) -> ModelOptions {
+    ModelOptions { context: ContextChoice::Tokens(512), threads: Some(threads), ..ModelOptions::default() }
+}
+
+fn generate(model: &mut Model, prompt: &str, settings: &SamplerSettings, tokens: usize) -> (String, Summary) {
+    let prompt = model.encode_prompt(prompt).expect("the model has a tokenizer");
+    let request = Request { max_tokens: Some(tokens), ..Request::new(&prompt) };
+    run(model, &request, settings)
+}
+
+fn run(model: &mut Model, request: &Request<'_>, settings: &SamplerSettings) -> (String, Summary) {
+    let mut session = Session::new(model).expect("a sequence is free");
+    let mut sampler = SamplerChain::new(settings, &NoTokenText).expect("the settings are valid");
+    let mut text = String::new();
+    let summary = session.generate(model, request, &mut sampler, &mut |event| {
+        if let Event::Text(piece) = event {
+            text.push_str(piece);
+        }
+        Flow::Continue
+    });
+    session.end(model);
+    (text, summary.expect("the generation runs"))
+}
+
+#[test]
+fn greedy_text_is_llama_cpps() {
+    let mut model = model(&options(2));
+    let cases = [
+        (
+            "The capital of France is",
+            " Paris.\n\nThe United States has a population of approximately 311 million people.\n\nThe United States",
+        ),
+        (
+            "Once upon a time, in a small village by the sea,",
+            " there was a wise old wizard named Thorin. He lived in a tower surrounded by a beautiful garden filled with all",
+        ),
+        (
+            "The three laws of thermodynamics are",
+            " fundamental principles that govern the behavior of matter and energy. These laws are:\n\n1. Energy is a product of motion",
+        ),
+        ("#include <stdio.h>\nint main() {", "\n    int n;\n    int *arr = new int[n];\n    for (int i = 0; i"),
+    ];
+    for (prompt, expected) in cases {
+        let (text, _) = generate(&mut model, prompt, &SamplerSettings::greedy(), 24);
+        assert_eq!(text, expected, "after {prompt:?}");
+    }
+}
+
+#[test]
+fn perplexity_is_llama_cpps() {
+    const EXPECTED: f64 = 19.3656;
+    let mut options = options(2);
+    (options.context, options.step_outputs) = (ContextChoice::Tokens(256), 64);
+    let mut model = model(&options);
+    let text = include_str!("data/pride-and-prejudice.txt");
+    let tokens = model.tokenizer().expect("the model has a tokenizer").encode(text, EncodeOptions::default());
+    let options = PerplexityOptions { window: 256, chunks: None };
+    let estimate = perplexity(&mut model, &tokens, options, &mut |_| Flow::Continue).expect("the text is long enough");
+    let found = estimate.expect("nothing stopped it").perplexity;
+    assert!((found / EXPECTED - 1.0).abs() < 0.003, "perplexity {found}, llama.cpp has {EXPECTED}");
+}
+
+#[test]
+fn text_does_not_depend_on_threads() {
+    let mut settings = SamplerSettings::default();
+    settings.set("seed", "42").expect("a seed is a number");
+    let texts: Vec<String> = [1, 2, 3]
+        .into_iter()
+        .map(|threads| generate(&mut model(&options(threads)), "My favourite place is", &settings, 48).0)
+        .collect();
+    assert!(!texts[0].is_empty());
+    assert!(texts.iter().all(|text| *text == texts[0]), "{texts:?}");
+}
+
+#[test]
+fn same_seed_same_text_and_another_seed_another() {
+    let mut model = model(&options(2));
+    let mut with_seed = |seed: &str| {
+        let mut settings = SamplerSettings::default();
+        settings.set("seed", seed).expect("a seed is a number");
+        generate(&mut model, "My favourite place is", &settings, 48).0
+    };
+    let (first, again, other) = (with_seed("7"), with_seed("7"), with_seed("8"));
+    assert_eq!(first, again);
+    assert_ne!(first, other);
+}
+
+#[test]
+fn full_context_stops_or_shifts() {
+    let mut options = options(2);
+    options.context = ContextChoice::Tokens(64);
+    let mut model = model(&options);
+    let prompt = model.encode_prompt("Count: one, two, three,").expect("the model has a tokenizer");
+    let stop = Request { end_tokens: EndTokens::Ignore, ..Request::new(&prompt) };
+    let (_, summary) = run(&mut model, &stop, &SamplerSettings::greedy());
+    assert_eq!(summary.finish, Finish::ContextFull);
+    assert_eq!(prompt.len() + summary.tokens.len(), 65, "the last token is the model's answer to a full context");
+    let shift = Request {
+        end_tokens: EndTokens::Ignore,
+        context_full: ContextFull::Shift { keep: 4 },
+        max_tokens: Some(150),
+        ..Request::new(&prompt)
+    };
+    let (_, summary) = run(&mut model, &shift, &SamplerSettings::greedy());
+    assert_eq!((summary.finish, summary.tokens.len()), (Finish::Length, 150));
+}
+
+#[test]
+fn second_turn_reuses_the_first() {
+    let mut model = model(&options(2));
+    let first = model.encode_prompt("The quick brown fox").expect("the model has a tokenizer");
+    let mut sampler = SamplerChain::new(&SamplerSettings::greedy(), &NoTokenText).expect("the settings are valid");
+    let mut session = Session::new(&mut model).expect("a sequence is free");
+    let mut turn = |model: &mut Model, prompt: &[u32]| {
+        let request = Request { max_tokens: Some(8), ..Request::new(prompt) };
+        session.generate(model, &request, &mut sampler, &mut |_| Flow::Continue).expect("the generation runs")
+    };
+    let one = turn(&mut model, &first);
+    let longer: Vec<u32> = first.iter().chain(&one.tokens).copied().collect();
+    let two = turn(&mut model, &longer);
+    assert!(two.reused_tokens + 1 >= longer.len() - 1, "{} of {} re-used", two.reused_tokens, longer.len());
+    let fresh =
+        run(&mut model_of_two(), &Request { max_tokens: Some(8), ..Request::new(&longer) }, &SamplerSettings::greedy())
+            .1;
+    assert_eq!(two.tokens, fresh.tokens, "re-use does not change the answer");
+}
+
+fn model_of_two() -> Model {
+    model(&options(2))
+}
