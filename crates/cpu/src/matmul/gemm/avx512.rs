@@ -130,17 +130,33 @@ unsafe fn micro_kernel<S: Scaling, const R: usize, const C: usize>(
 pub(super) unsafe fn finish(format: &IntegerFormat, row: &mut TileRow<'_>) {
     // SAFETY: reads and writes stay within the arrays.
     unsafe {
-        let ones = _mm512_set1_epi8(1);
-        let mut by_lane = [0i32; SPAN / 4];
-        for i in 0..4 {
-            let w = _mm512_loadu_si512(row.values.as_ptr().add(64 * i).cast());
-            let sums = _mm512_dpbusd_epi32(_mm512_setzero_si512(), ones, w);
-            _mm512_storeu_si512(by_lane.as_mut_ptr().add(16 * i).cast(), sums);
+        // Sums of eight bytes, each raised by 128 to be unsigned.
+        let flip = _mm512_set1_epi8(-128);
+        let mut eights = [_mm256_setzero_si256(); 4];
+        for (i, eights) in eights.iter_mut().enumerate() {
+            let raised = _mm512_xor_si512(_mm512_loadu_si512(row.values.as_ptr().add(64 * i).cast()), flip);
+            *eights = _mm512_cvtepi64_epi32(_mm512_sad_epu8(raised, _mm512_setzero_si512()));
         }
-        for (start, lanes) in row.starts.iter_mut().zip(by_lane.chunks_exact(format.group / 4)) {
-            *start = -128 * lanes.iter().sum::<i32>();
-        }
+        let sixteens = sums_of_two(join(eights[0], eights[1]), join(eights[2], eights[3]));
+        let raised = if format.group == 16 { sixteens } else { sums_of_two(sixteens, _mm512_setzero_si512()) };
+        let sums = _mm512_sub_epi32(raised, _mm512_set1_epi32(128 * format.group as i32));
+        let starts = _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_slli_epi32::<7>(sums));
+        _mm512_storeu_si512(row.starts.as_mut_ptr().cast(), starts);
     }
+}
+
+/// Sums of neighbours: eight from each of the two.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn sums_of_two(a: __m512i, b: __m512i) -> __m512i {
+    let pairs = |v| _mm512_cvtepi64_epi32(_mm512_add_epi32(v, _mm512_srli_epi64::<32>(v)));
+    join(pairs(a), pairs(b))
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn join(low: __m256i, high: __m256i) -> __m512i {
+    _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high)
 }
 
 /// # Safety

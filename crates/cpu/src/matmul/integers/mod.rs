@@ -7,6 +7,8 @@
 mod k_quants;
 mod lattice;
 mod legacy;
+#[cfg(target_arch = "x86_64")]
+mod lookup;
 mod tables;
 mod ternary;
 
@@ -35,6 +37,16 @@ pub(crate) trait IntegerBlock {
 
     /// Decodes one block of `BYTES` bytes into `LEN` values and `LEN / GROUP` scales (and offsets, if it has them).
     fn decode(block: &[u8], values: &mut [i8], scales: &mut [f32], offsets: &mut [f32]);
+
+    /// The same, where the compiler does not find the way with AVX2 by itself.
+    ///
+    /// # Safety
+    /// The machine has AVX2.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    unsafe fn decode_avx2(block: &[u8], values: &mut [i8], scales: &mut [f32], offsets: &mut [f32]) {
+        Self::decode(block, values, scales, offsets);
+    }
 }
 
 /// Whether an encoding adds an offset to each group.
@@ -149,30 +161,38 @@ fn format<B: IntegerBlock>(isa: Isa) -> IntegerFormat {
 }
 
 #[inline(always)]
-fn decode_span<B: IntegerBlock>(bytes: &[u8], values: &mut [i8], scales: &mut [f32], offsets: &mut [f32]) {
+fn decode_span<B: IntegerBlock>(
+    bytes: &[u8],
+    values: &mut [i8],
+    scales: &mut [f32],
+    offsets: &mut [f32],
+    decode: impl Fn(&[u8], &mut [i8], &mut [f32], &mut [f32]),
+) {
     let groups = B::LEN / B::GROUP;
     let groups_out = scales.chunks_exact_mut(groups).zip(offsets.chunks_exact_mut(groups));
     for ((block, values), (scales, offsets)) in
         bytes.chunks_exact(B::BYTES).zip(values.chunks_exact_mut(B::LEN)).zip(groups_out)
     {
-        B::decode(block, values, scales, offsets);
+        decode(block, values, scales, offsets);
     }
 }
 
 unsafe fn decode_span_scalar<B: IntegerBlock>(b: &[u8], values: &mut [i8], scales: &mut [f32], offsets: &mut [f32]) {
-    decode_span::<B>(b, values, scales, offsets);
+    decode_span::<B>(b, values, scales, offsets, B::decode);
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn decode_span_avx2<B: IntegerBlock>(b: &[u8], values: &mut [i8], scales: &mut [f32], offsets: &mut [f32]) {
-    decode_span::<B>(b, values, scales, offsets);
+    // SAFETY: the caller's machine has AVX2.
+    decode_span::<B>(b, values, scales, offsets, |b, v, s, o| unsafe { B::decode_avx2(b, v, s, o) });
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
 unsafe fn decode_span_avx512<B: IntegerBlock>(b: &[u8], values: &mut [i8], scales: &mut [f32], offsets: &mut [f32]) {
-    decode_span::<B>(b, values, scales, offsets);
+    // SAFETY: the caller's machine has AVX-512, and so AVX2.
+    decode_span::<B>(b, values, scales, offsets, |b, v, s, o| unsafe { B::decode_avx2(b, v, s, o) });
 }
 
 /// The F32 value of a half-precision number, also where subnormal F32 operands are flushed to zero.
