@@ -7,8 +7,8 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use ascua_cpu::isa::{Isa, Precision};
-use ascua_cpu::matmul::{InputRows, MatmulKernel, OutputRows};
+use ascua_cpu::isa::Isa;
+use ascua_cpu::matmul::{InputRows, MatmulKernel, OutputRows, Precision};
 use ascua_gguf::TensorType;
 
 fn main() {

@@ -225,10 +225,7 @@ impl<'a> Compiler<'a> {
 
     fn kernel(&self, weight: WeightId) -> Result<MatmulKernel, DeviceError> {
         let spec = self.graph.weight_spec(weight);
-        let precision = match self.settings.options.precision {
-            ascua_graph::Precision::Exact => crate::matmul::Precision::Exact,
-            ascua_graph::Precision::Quantised => crate::matmul::Precision::Quantised,
-        };
+        let precision = self.settings.options.precision;
         MatmulKernel::new(spec.tensor_type, spec.rows(), spec.columns(), precision, self.settings.isa)
             .map_err(|e| Self::unsupported("matmul", format!("`{}`: {e}", spec.name)))
     }

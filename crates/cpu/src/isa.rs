@@ -20,15 +20,6 @@ pub enum Isa {
     Avx512Vnni,
 }
 
-/// How products treat their activations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Precision {
-    /// F32 arithmetic on decoded weights; activations are not quantised.
-    Exact,
-    /// Activations are quantised to 8 bits where the weights are, as users of GGUF models expect.
-    Quantised,
-}
-
 /// Why a level cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IsaError {

@@ -23,8 +23,8 @@ use std::ops::Range;
 
 use ascua_gguf::TensorType;
 
-pub use crate::isa::Precision;
 pub use activation::ActivationLayout;
+pub use ascua_graph::Precision;
 
 use crate::isa::Isa;
 use exact::ExactProduct;
