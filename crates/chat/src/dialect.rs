@@ -5,11 +5,13 @@
 //! - `{% set ns.name = value %}` becomes a method call, see `namespace`.
 //! - Whatever gets a name passes through a function, see `namespace`: the value in `{% set name = value %}`, and what
 //!   `for`, `with`, `macro` and `call` name, in an assignment that is added behind their tags.
+//! - Factors pass through a filter, see `multiplication`.
 //!
 //! Only block tags are touched: text, comments, strings and raw blocks stay. Lines keep their numbers.
 
 use std::borrow::Cow;
 
+use crate::multiplication::filter_factors;
 use crate::namespace;
 
 /// The most code in one tag, strings apart: parsing takes time that grows with its square. Real templates stay below 1000.
@@ -33,16 +35,18 @@ pub(crate) fn rewrite(source: &str) -> Result<Cow<'_, str>, LongTag> {
         let inside = start + 2;
         position = match source.as_bytes().get(start + 1) {
             Some(b'#') => source[inside..].find("#}").map_or(source.len(), |end| inside + end + 2),
-            Some(b'{') => tag_end(source, inside, "}}")?,
-            Some(b'%') => {
-                let end = tag_end(source, inside, "%}")?;
+            Some(kind @ (b'{' | b'%')) => {
+                let mark = if *kind == b'{' { "}}" } else { "%}" };
+                let end = tag_end(source, inside, mark)?;
                 let tag = &source[inside..end];
-                if let Some(tag) = rewrite_tag(tag) {
+                let filtered = filter_factors(tag);
+                let new = if *kind == b'%' { rewrite_tag(filtered.as_deref().unwrap_or(tag)) } else { None };
+                if let Some(tag) = new.or(filtered) {
                     rewritten.push_str(&source[copied..inside]);
                     rewritten.push_str(&tag);
                     copied = end;
                 }
-                if marks_trimmed(tag).1 == "raw" { end_of_raw(source, end) } else { end }
+                if *kind == b'%' && marks_trimmed(tag).1 == "raw" { end_of_raw(source, end) } else { end }
             }
             _ => start + 1,
         };

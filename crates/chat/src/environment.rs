@@ -10,7 +10,7 @@ use minijinja::value::Kwargs;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, Value, escape_formatter};
 
 use crate::namespace::{self, ensure_printable};
-use crate::{json, python_methods};
+use crate::{json, multiplication, python_methods};
 
 /// How deep blocks and macros may nest at run time; a macro counts for several.
 const RECURSION_LIMIT: usize = 150;
@@ -42,6 +42,7 @@ pub(crate) fn environment() -> Result<Environment<'static>, Error> {
     environment.add_function("namespace", namespace::namespace);
     environment.add_function(namespace::KEEP, namespace::keep);
     environment.set_formatter(format);
+    environment.add_filter(multiplication::FACTOR, multiplication::factor);
     environment.add_filter("string", string);
     environment.add_filter("join", join);
     // No chat template needs it, and it prints without measure.

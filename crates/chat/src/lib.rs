@@ -5,7 +5,8 @@
 //! the turns and tells which end of each rendering is new; [`StopMatcher`] cuts the streamed answer at stop strings.
 //!
 //! Templates come from strangers' files. Invariant: no template, however hostile, makes rendering panic, run on without
-//! end, or take memory without measure; what a template cannot do ends as a [`ChatError`].
+//! end, or take memory without measure; what a template cannot do ends as a [`ChatError`]. minijinja's own limits (fuel,
+//! recursion) do most of that; `namespace`, `multiplication`, `dialect` and `deep_stack` cover what they leave open.
 
 mod clock;
 mod conversation;
@@ -14,6 +15,7 @@ mod dialect;
 mod environment;
 mod json;
 mod message;
+mod multiplication;
 mod namespace;
 mod python_methods;
 mod stop;

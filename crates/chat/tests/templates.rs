@@ -87,3 +87,33 @@ fn real_templates_render_as_in_python() {
     let differences = check(&data);
     assert!(differences.is_empty(), "{}", differences.join("\n\n"));
 }
+
+#[test]
+fn long_conversations_stay_within_the_budget() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let cases: BTreeMap<String, Case> = read(&data.join("cases.json"));
+    let turns = ["turns", "tool_turns_closed"].map(|name| &cases[name]);
+    for entry in std::fs::read_dir(data.join("templates")).unwrap() {
+        let path = entry.unwrap().path();
+        let template = ChatTemplate::parse(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        for case in turns {
+            // The first messages over and over, between which the roles alternate as in the original.
+            let messages: Vec<Message> =
+                case.messages.iter().skip_while(|m| m.role.name() == "system").cloned().collect();
+            let messages = &messages[..messages.len() - 1];
+            let short = Case {
+                messages: messages.to_vec(),
+                tools: case.tools.clone(),
+                add_generation_prompt: false,
+                bos_token: String::new(),
+                eos_token: String::new(),
+                extra: serde_json::Map::new(),
+            };
+            let short_renders = matches!(render(&template, &short), Outcome::Text(_));
+            let long =
+                Case { messages: messages.iter().cycle().take(messages.len() * 500).cloned().collect(), ..short };
+            let found = render(&template, &long);
+            assert_eq!(matches!(found, Outcome::Text(_)), short_renders, "{}: {found:.200?}", path.display());
+        }
+    }
+}
