@@ -45,7 +45,10 @@ fn evaluate(engine: &mut Engine, piece: usize) -> Vec<f32> {
 fn check(device: &dyn Device, piece: usize) {
     let mut failures = Vec::new();
     for name in support::MODELS {
-        let error = support::normalised_error(&logits(device, name, piece), &support::expected(name));
+        let error = support::normalised_error(
+            &logits(device, name, piece),
+            &support::expected(&format!("architectures/{name}")),
+        );
         println!("{name}: {error:.3e}");
         if !(error < tolerance(name)) {
             failures.push(format!("{name}: error {error:.3e}, allowed {:.0e}", tolerance(name)));

@@ -62,13 +62,10 @@ pub fn record(
         x = record_layer(&mut builder, config, &layer, index, x)?;
     }
     let x = rms_norm(&mut builder, config, "output_norm", (width, 1), x)?; // [outputs, width]
-    let logits = if builder.has("output.weight") {
-        let output = Linear::new(&mut builder, "output", (width, config.vocabulary), TensorScales::Apply)?;
-        output.apply(&mut builder, x)?
-    } else {
-        let tied = Linear::new(&mut builder, "token_embd", (width, config.vocabulary), TensorScales::Apply)?;
-        tied.apply(&mut builder, x)?
-    };
+    // Without its own matrix the output shares the embedding's.
+    let matrix = if builder.has("output.weight") { "output" } else { "token_embd" };
+    let output = Linear::sharing(&mut builder, matrix, "output", (width, config.vocabulary), TensorScales::Apply)?;
+    let logits = output.apply(&mut builder, x)?;
     let logits = match config.final_softcap {
         Some(limit) => builder.record(Softcap { limit }, &[logits])?,
         None => logits,

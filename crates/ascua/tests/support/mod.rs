@@ -7,7 +7,7 @@
 
 use std::path::PathBuf;
 
-use ascua_gguf::{Gguf, TensorType};
+use ascua_gguf::{Gguf, GgufWriter, Metadata, TensorType};
 
 /// Seed of the weights.
 const SEED: u64 = 20_261_122;
@@ -33,31 +33,35 @@ pub const MODELS: &[&str] = &[
 ];
 
 fn data(file: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/architectures").join(file)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(file)
 }
 
 /// The filled model.
 pub fn model(name: &str) -> Gguf {
-    let mut bytes = std::fs::read(data(&format!("{name}.head"))).expect("the header file is part of the tests");
-    let header = Gguf::header_from_bytes(bytes.clone()).expect("the header is well-formed");
-    for tensor in header.tensors() {
-        let end = (tensor.start() + tensor.bytes()) as usize;
-        if bytes.len() < end {
-            bytes.resize(end, 0);
-        }
-        let out = &mut bytes[tensor.start() as usize..end];
-        for (index, value) in values(&tensor.name, &tensor.shape).into_iter().enumerate() {
-            match tensor.tensor_type {
-                TensorType::F32 => out[index * 4..][..4].copy_from_slice(&value.to_le_bytes()),
-                TensorType::I32 => out[index * 4..][..4].copy_from_slice(&(value as i32).to_le_bytes()),
-                other => panic!("the rule does not say how to fill {other}"),
-            }
-        }
+    let header = header(name);
+    let tensors = header.tensors().iter().map(|t| (t.name.clone(), t.shape.clone(), t.tensor_type));
+    filled(header.metadata().clone(), tensors)
+}
+
+/// A model of these tensors, filled by the rule.
+pub fn filled(metadata: Metadata, tensors: impl Iterator<Item = (String, Vec<u64>, TensorType)>) -> Gguf {
+    let mut writer = GgufWriter::new(metadata);
+    for (name, shape, tensor_type) in tensors {
+        assert_eq!(tensor_type, TensorType::F32, "the rule fills F32 tensors");
+        let bytes: Vec<u8> = values(&name, &shape).into_iter().flat_map(f32::to_le_bytes).collect();
+        writer.add(&name, shape, tensor_type, bytes).expect("the name is new");
     }
+    let mut bytes = Vec::new();
+    writer.write_to(&mut bytes).expect("memory takes it");
     Gguf::from_bytes(bytes).expect("the filled model is well-formed")
 }
 
-/// What llama.cpp answers, `[POSITIONS, VOCABULARY]`.
+/// The header of a tiny model.
+pub fn header(name: &str) -> Gguf {
+    Gguf::open_header(data(&format!("architectures/{name}.head"))).expect("the header is well-formed")
+}
+
+/// What llama.cpp answers, `[POSITIONS, VOCABULARY]`; `name` is a file under `tests/data` without its ending.
 pub fn expected(name: &str) -> Vec<f32> {
     let bytes = std::fs::read(data(&format!("{name}.logits"))).expect("the logits file is part of the tests");
     bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()

@@ -23,7 +23,21 @@ impl Linear {
         (columns, rows): (usize, usize),
         scales: TensorScales,
     ) -> Result<Linear, ModelError> {
-        let weight = builder.required(&format!("{name}.weight"), &[columns, rows])?;
+        Linear::sharing(builder, name, name, (columns, rows), scales)
+    }
+
+    /// Takes the weight of `matrix`, the rest of `name`.
+    ///
+    /// # Errors
+    /// As [`Linear::new`].
+    pub fn sharing(
+        builder: &mut GraphBuilder<'_>,
+        matrix: &str,
+        name: &str,
+        (columns, rows): (usize, usize),
+        scales: TensorScales,
+    ) -> Result<Linear, ModelError> {
+        let weight = builder.required(&format!("{matrix}.weight"), &[columns, rows])?;
         let bias = builder.optional(&format!("{name}.bias"), &[rows])?;
         let scale_name = format!("{name}.scale");
         let scale = match scales {
