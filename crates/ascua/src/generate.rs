@@ -13,7 +13,7 @@ use crate::sampler::SamplerChain;
 use crate::tokenizer::{SpecialRendering, StreamDecoder};
 
 /// Tokens of a prompt evaluated between two looks at whether to go on.
-const PROMPT_PIECE: usize = 512;
+pub const PROMPT_PIECE: usize = 512;
 
 /// What to do when the context is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

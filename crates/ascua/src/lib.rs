@@ -34,6 +34,6 @@ pub use ascua_models as models;
 pub use ascua_sampler as sampler;
 pub use ascua_tokenizer as tokenizer;
 pub use error::Error;
-pub use generate::{ContextFull, EndTokens, Event, Finish, Flow, Request, Session, Summary};
+pub use generate::{ContextFull, EndTokens, Event, Finish, Flow, PROMPT_PIECE, Request, Session, Summary};
 pub use memory::available_memory;
 pub use model::{ContextChoice, Model, ModelOptions, Opened};
