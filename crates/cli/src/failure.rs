@@ -55,6 +55,7 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
         return ExitCode::SUCCESS; // whoever read our output has seen enough
     }
     if matches!(find(error), Some(HubError::Cancelled)) {
+        crate::output::note("stopped; the next call goes on where this one ended");
         return Status::Interrupted.into();
     }
     let style = Style::of_stderr();

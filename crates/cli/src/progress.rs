@@ -1,4 +1,5 @@
-//! The progress of a download: a bar with speed and time left on a terminal, a line every tenth elsewhere.
+//! The progress of a download, and of a long prompt: bars with speed and time left on a terminal; elsewhere a line every
+//! tenth of a download, and nothing of a prompt.
 
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
@@ -11,6 +12,9 @@ use crate::quantity::bytes;
 
 /// A terminal is redrawn this often.
 const REDRAWS_PER_SECOND: u8 = 10;
+
+/// What is done, the front, what is not done.
+const BAR: &str = "━━ ";
 
 /// Shows what a hub reports.
 pub struct DownloadProgress {
@@ -109,6 +113,41 @@ impl Drop for DownloadProgress {
     }
 }
 
+/// Shows how far a long prompt is, to whom watches a terminal.
+#[derive(Default)]
+pub struct PromptProgress {
+    bar: Option<ProgressBar>,
+}
+
+impl PromptProgress {
+    /// So many tokens of the prompt are done. A prompt of one step shows nothing.
+    pub fn report(&mut self, done: usize, total: usize) {
+        if done == total {
+            self.clear();
+            return;
+        }
+        if let Some(bar) = &self.bar {
+            bar.set_position(done as u64);
+        } else if total - done > ascua::PROMPT_PIECE && stderr().is_terminal() {
+            let target = ProgressDrawTarget::stderr_with_hz(REDRAWS_PER_SECOND);
+            let bar = ProgressBar::with_draw_target(Some(total as u64), target);
+            let template = "reading the prompt {wide_bar:.cyan/dim} {pos}/{len} tokens {per_sec} {eta}";
+            let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+            bar.set_style(style.progress_chars(BAR));
+            bar.set_position(done as u64);
+            bar.reset_eta();
+            self.bar = Some(bar);
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn clear(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
 fn style(length_known: bool) -> ProgressStyle {
     let template = if length_known {
         "{prefix:>11} {msg} {wide_bar:.cyan/dim} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}"
@@ -116,5 +155,5 @@ fn style(length_known: bool) -> ProgressStyle {
         "{prefix:>11} {msg} {spinner} {decimal_bytes} {decimal_bytes_per_sec}"
     };
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    style.progress_chars("━━ ")
+    style.progress_chars(BAR)
 }

@@ -75,7 +75,7 @@ impl PipedInput {
         for piece in self.pieces {
             text.extend(piece.context("cannot read standard input")?);
         }
-        Ok(String::from_utf8_lossy(&text).into_owned())
+        Ok(without_last_newline(&text))
     }
 }
 
@@ -87,12 +87,19 @@ pub fn read_file(path: &Path) -> anyhow::Result<String> {
             None => {
                 let mut text = Vec::new();
                 stdin().lock().read_to_end(&mut text).context("cannot read standard input")?;
-                Ok(String::from_utf8_lossy(&text).into_owned())
+                Ok(without_last_newline(&text))
             }
         };
     }
     let bytes = std::fs::read(path).with_context(|| format!("cannot read prompt file `{}`", path.display()))?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    Ok(without_last_newline(&bytes))
+}
+
+/// The text of a file, without the newline that ends its last line: it is not part of the prompt.
+fn without_last_newline(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    line.strip_suffix('\r').unwrap_or(line).to_owned()
 }
 
 /// What was given as a prompt.

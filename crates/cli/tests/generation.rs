@@ -40,6 +40,8 @@ fn a_prompt_can_come_from_everywhere() {
     assert_eq!(piped(&["{model}"], "the cat"), expected);
     assert_eq!(piped(&["{model}", "-f", "-"], "the cat"), expected);
     assert_eq!(piped(&["-m", "{model}"], "the cat"), expected);
+    // The newline that ends a file's last line is not part of the prompt.
+    assert_eq!(piped(&["{model}", "--raw"], "the cat\n"), text_of(&bench, &["--raw", "-p", "the cat"]));
     assert_eq!(bench.run(&[&["run", "-m", "{model}", "the cat"], FIXED].concat()).success(), expected);
     // Prompt and pipe together: a blank line between them.
     assert_eq!(piped(&["{model}", "the"], "cat\n"), text_of(&bench, &["-p", "the\n\ncat"]));

@@ -12,6 +12,7 @@ use ascua::{Error, Event, Finish, Flow, Model, Session, Summary};
 use crate::generation_flags::GenerationFlags;
 use crate::interrupt::Watch;
 use crate::output;
+use crate::progress::PromptProgress;
 use crate::timings::Timings;
 
 /// An answer needs this part of the context.
@@ -170,7 +171,11 @@ impl Dialogue {
         let request = self.generation.request(&tokens);
         let watch = Watch::new();
         let (mut answer, mut failed) = (String::new(), None);
+        let mut progress = PromptProgress::default();
         let on_event = &mut |event: Event<'_>| {
+            if let Event::Prompt { done, total } = event {
+                progress.report(done, total);
+            }
             if let Event::Text(text) = event {
                 // The space that a vocabulary puts before a text is not part of an answer.
                 let text = if answer.is_empty() { text.trim_start() } else { text };
@@ -180,6 +185,7 @@ impl Dialogue {
             if watch.is_raised() || failed.is_some() { Flow::Stop } else { Flow::Continue }
         };
         let summary: Summary = self.session.generate(&mut self.model, &request, &mut sampler, on_event)?;
+        progress.clear();
         drop(watch);
         if let Some(error) = failed {
             return Err(error.into());

@@ -15,6 +15,7 @@ use crate::interrupt::Watch;
 use crate::model_flags::{Loaded, ModelFlags};
 use crate::model_source::looks_like_model;
 use crate::output;
+use crate::progress::PromptProgress;
 use crate::prompt_input::{PipedInput, PromptSources};
 use crate::sampler_flags::SamplerFlags;
 use crate::timings::Timings;
@@ -107,14 +108,18 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Status> {
 
     let watch = Watch::new();
     let mut printer = Printer::new(arguments.json);
+    let mut progress = PromptProgress::default();
     let mut session = Session::new(&mut model)?;
     let request = arguments.generation.request(&tokens);
     let summary = session.generate(&mut model, &request, &mut sampler, &mut |event| {
-        if let Event::Text(text) = event {
-            printer.push(text);
+        match event {
+            Event::Prompt { done, total } => progress.report(done, total),
+            Event::Text(text) => printer.push(text),
+            Event::Token(_) => {}
         }
         if watch.is_raised() || printer.failed.is_some() { Flow::Stop } else { Flow::Continue }
     })?;
+    progress.clear();
     let interrupted = watch.is_raised();
     drop(watch);
 
