@@ -109,7 +109,7 @@ impl ModelConfig {
             keys.per_layer("attention.head_count", layers)?.ok_or_else(|| keys.missing("attention.head_count"))?;
         let kv_heads = keys.per_layer("attention.head_count_kv", layers)?.unwrap_or_else(|| heads.clone());
         let most_heads = heads.iter().copied().max().unwrap_or(0);
-        let default_size = if most_heads == 0 { 0 } else { embedding_length / most_heads };
+        let default_size = embedding_length.checked_div(most_heads).unwrap_or(0);
         let key_size = keys.optional("attention.key_length", MAX_DIMENSION)?.unwrap_or(default_size);
         let value_size = keys.optional("attention.value_length", MAX_DIMENSION)?.unwrap_or(default_size);
         let context_length = keys.optional("context_length", u64::from(u32::MAX))?.unwrap_or(2048);
@@ -204,7 +204,7 @@ impl ModelConfig {
                 return bad("attention.head_count_kv", kv_heads.to_string(), &format!("a divisor of {heads} heads"));
             }
         }
-        if self.rotary_size > self.key_size || self.rotary_size % 2 != 0 {
+        if self.rotary_size > self.key_size || !self.rotary_size.is_multiple_of(2) {
             return bad("rope.dimension_count", self.rotary_size.to_string(), "an even number up to the head size");
         }
         if self.experts_used > self.experts {

@@ -60,7 +60,7 @@ impl OpDef for Attention {
         };
         same(self.name(), "width of the queries", q.width, self.heads * key_size)?;
         same(self.name(), "width of the keys", k.width, kv_heads * key_size)?;
-        if kv_heads == 0 || self.heads % kv_heads != 0 {
+        if kv_heads == 0 || !self.heads.is_multiple_of(kv_heads) {
             return Err(ShapeError::new(self.name(), format!("{} heads over {kv_heads} key heads", self.heads)));
         }
         Ok(q.with_width(self.heads * values.size()))

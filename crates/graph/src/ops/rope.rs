@@ -24,7 +24,7 @@ impl OpDef for Rope {
         let [x] = inputs(self.name(), shapes)?;
         let head_size = x.width / self.heads.max(1);
         let rotary = self.parameters.rotary_size;
-        if self.heads == 0 || x.width % self.heads != 0 || rotary > head_size || rotary % 2 != 0 {
+        if self.heads == 0 || x.width % self.heads != 0 || rotary > head_size || !rotary.is_multiple_of(2) {
             return Err(ShapeError::new(
                 self.name(),
                 format!("rotary size {rotary} does not fit {} heads in a row of {}", self.heads, x.width),
