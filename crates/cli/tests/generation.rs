@@ -203,7 +203,9 @@ mod signals {
     #[test]
     fn ctrl_c_stops_an_answer_of_a_chat_and_the_chat_goes_on() {
         let bench = Bench::new();
-        let mut child = bench.start(&[&["chat", "{model}"], ENDLESS].concat());
+        // Without newlines of the model's own, a newline is the end of an answer.
+        let no_newline = format!("{}-inf", support::FIRST_BYTE + u32::from(b'\n'));
+        let mut child = bench.start(&[&["chat", "{model}", "--logit-bias", &no_newline], ENDLESS].concat());
         let mut stdin = child.stdin.take().unwrap();
         let mut stdout = child.stdout.take().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
