@@ -1,6 +1,7 @@
-//! Speed of the products on one thread, by type: `matmul_bench [TYPE,... [ISA [ROWS COLS]]]`.
+//! Speed of the products on one thread, by type: `matmul_bench [TYPE,... [ISA [ROWS COLS [TOKENS]]]]`.
 //!
-//! Generation reads 64 MB or more of weights for 1 and 4 tokens (GB/s of weights); a prompt has 512 tokens (GOPS). The preparation of a prompt's activations
+//! Generation reads 64 MB or more of weights for 1 and 4 tokens (GB/s of weights); prompts have 512 tokens, or as
+//! many as given, and 64 (GOPS). The preparation of a prompt's activations
 //! is in nanoseconds per thousand elements. Best of
 //! several runs in time on the processor, as neighbours on the machine only ever slow one down.
 
@@ -17,10 +18,11 @@ fn main() {
     let isa = arguments.next().map_or(Isa::detect(), |name| name.parse().expect("a level of this machine"));
     let rows: usize = arguments.next().map_or(2048, |n| n.parse().expect("rows"));
     let cols: usize = arguments.next().map_or(2048, |n| n.parse().expect("cols"));
+    let tokens: usize = arguments.next().map_or(512, |n| n.parse().expect("tokens"));
     println!("{isa}, {rows} rows of {cols}, one thread");
     println!(
         "{:<8} {:>11} {:>11} {:>11} {:>12} {:>10} {:>10}",
-        "type", "tg GB/s", "hot GB/s", "tg4 GB/s", "pp512 GOPS", "pp64 GOPS", "prep ns/K"
+        "type", "tg GB/s", "hot GB/s", "tg4 GB/s", "pp GOPS", "pp64 GOPS", "prep ns/K"
     );
     for name in types.split(',') {
         let weight: TensorType = name.parse().expect("a tensor type");
@@ -29,7 +31,7 @@ fn main() {
         let tg = measure(weight, streamed_rows, cols, 1, isa);
         let hot = measure(weight, (768 << 10) / row_bytes, cols, 1, isa);
         let tg4 = measure(weight, streamed_rows, cols, 4, isa);
-        let pp = measure(weight, rows, cols, 512, isa);
+        let pp = measure(weight, rows, cols, tokens, isa);
         let pp64 = measure(weight, rows, cols, 64, isa);
         let gigabytes = |seconds: f64, rows: usize| (rows * row_bytes) as f64 / seconds / 1e9;
         let gops = |seconds: f64, tokens: usize| 2.0 * (rows * cols * tokens) as f64 / seconds / 1e9;
@@ -38,7 +40,7 @@ fn main() {
             gigabytes(tg, streamed_rows),
             gigabytes(hot, (768 << 10) / row_bytes),
             gigabytes(tg4, streamed_rows),
-            gops(pp, 512),
+            gops(pp, tokens),
             gops(pp64, 64),
             prepare(weight, cols, 512, isa) * 1e9 / (512 * cols) as f64 * 1e3
         );

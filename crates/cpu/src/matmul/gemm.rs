@@ -164,11 +164,26 @@ impl Gemm {
                     offsets: &mut tile.offsets[row],
                     starts: &mut tile.starts[row],
                 };
-                (format.decode)(&task.row(number)[bytes.clone()], row.values, row.scales, row.offsets);
+                let source = task.row(number);
+                prefetch(source.as_ptr().wrapping_add(bytes.end), bytes.len());
+                (format.decode)(&source[bytes.clone()], row.values, row.scales, row.offsets);
                 (self.finish)(format, &mut row);
             }
         }
     }
+}
+
+/// Asks for the cache lines of the next columns, which lie too far from the next row's for the processor to guess.
+#[inline(always)]
+fn prefetch(from: *const u8, bytes: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for at in (0..bytes + 64).step_by(64) {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        // SAFETY: prefetching never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(from.wrapping_add(at).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (from, bytes);
 }
 
 impl Extent {

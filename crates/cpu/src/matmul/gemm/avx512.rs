@@ -31,27 +31,50 @@ pub(super) fn multiply(format: IntegerFormat) -> Option<MultiplyTile> {
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 unsafe fn multiply_tile<S: Scaling>(tile: &Tile, extent: Extent, partial: *mut Partial) {
     let mut panel = 0;
-    while panel + 2 <= extent.panels {
-        // Rows beyond those in use hold values of an earlier tile; their results are never stored.
-        let mut row = 0;
-        while row < extent.rows {
-            // SAFETY: panels stay below extent.panels, rows below TILE_ROWS, a multiple of 6.
-            unsafe {
-                let panels = [extent.panel(panel), extent.panel(panel + 1)];
-                micro_kernel::<S, 6, 2>(tile, row, panels, extent.cols, partial.add(panel));
+    while panel < extent.panels {
+        // SAFETY: panels stay below extent.panels.
+        panel += unsafe {
+            match extent.panels - panel {
+                1 => multiply_panels::<S, 12, 1>(tile, extent, panel, partial.add(panel)),
+                _ => multiply_panels::<S, 6, 2>(tile, extent, panel, partial.add(panel)),
             }
-            row += 6;
-        }
-        panel += 2;
+        };
     }
-    if panel < extent.panels {
-        let mut row = 0;
-        while row < extent.rows {
-            // SAFETY: as above; TILE_ROWS is a multiple of 12.
-            unsafe { micro_kernel::<S, 12, 1>(tile, row, [extent.panel(panel)], extent.cols, partial.add(panel)) };
-            row += 12;
-        }
+}
+
+/// All rows of the tile times `C` panels, `R` rows at a time; gives `C`.
+#[inline(always)]
+unsafe fn multiply_panels<S: Scaling, const R: usize, const C: usize>(
+    tile: &Tile,
+    extent: Extent,
+    panel: usize,
+    partial: *mut Partial,
+) -> usize {
+    let mut panels = [extent.panel(panel); C];
+    let mut next = [extent.panel(panel).values; C];
+    for c in 0..C {
+        panels[c] = extent.panel(panel + c);
+        next[c] = if panel + C + c < extent.panels {
+            extent.panel(panel + C + c).values
+        } else {
+            // The first panels meet the tile of the next columns.
+            extent.panel(c.min(panel)).values.wrapping_add(extent.cols * TOKENS_PER_PANEL)
+        };
     }
+    let steps = extent.rows.div_ceil(R);
+    let share = (extent.cols * TOKENS_PER_PANEL).div_ceil(steps).next_multiple_of(64);
+    for step in 0..steps {
+        for next in next {
+            for line in (step * share..(step + 1) * share).step_by(64) {
+                // SAFETY: prefetching never faults.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(next.wrapping_add(line).cast()) };
+            }
+        }
+        // Rows beyond those in use hold values of an earlier tile; their results are never stored.
+        // SAFETY: rows stay below TILE_ROWS, a multiple of R.
+        unsafe { micro_kernel::<S, R, C>(tile, step * R, panels, extent.cols, partial) };
+    }
+    C
 }
 
 /// `R` rows from `row` on times `C` panels, over the columns of a tile.
@@ -70,6 +93,11 @@ unsafe fn micro_kernel<S: Scaling, const R: usize, const C: usize>(
         let scales = tile.scales.as_ptr().add(row).cast::<f32>();
         let offsets = tile.offsets.as_ptr().add(row).cast::<f32>();
         let starts = tile.starts.as_ptr().add(row).cast::<i32>();
+        for c in 0..C {
+            for r in 0..R {
+                _mm_prefetch::<_MM_HINT_T0>((*partial.add(c))[row + r].as_ptr().cast());
+            }
+        }
         let mut sums = [[_mm512_setzero_ps(); C]; R];
         for group in 0..cols / S::GROUP {
             let mut dots = [[_mm512_setzero_si512(); C]; R];
