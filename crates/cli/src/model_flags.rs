@@ -1,5 +1,6 @@
 //! The flags that say how a model is opened, the same in every command that loads one.
 
+use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
 use ascua::gguf::TensorType;
@@ -9,6 +10,7 @@ use clap::{Args, ValueEnum};
 use crate::model_source::{self, SourceFlags};
 use crate::output;
 use crate::quantity::bytes;
+use crate::terminal::Style;
 
 /// Encodings the key-value cache can have.
 const CACHE_TYPES: &[TensorType] =
@@ -117,7 +119,10 @@ impl ModelFlags {
                 opened.file.config().vocabulary
             ));
             output::note(&format!("threads {}, instruction set {}", opened.threads(), opened.isa()));
-            output::note(&plan_line(&opened));
+        }
+        // A person sees what will be taken before it is taken; a script asks for it.
+        if self.verbose || std::io::stderr().is_terminal() {
+            output::note(&Style::of_stderr().faint(&plan_line(&opened)));
         }
         let trained = opened.file.config().context_length;
         if opened.context() > trained {
