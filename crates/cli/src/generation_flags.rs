@@ -11,8 +11,8 @@ pub struct GenerationFlags {
     #[arg(long, short = 'n', visible_alias = "predict", value_name = "N", default_value_t = -1, allow_negative_numbers = true)]
     pub max_tokens: i64,
 
-    /// End the answer before this text; may be given several times
-    #[arg(long, visible_alias = "reverse-prompt", value_name = "TEXT")]
+    /// End the answer before this text, in which `\n`, `\t` and `\\` are newline, tab and backslash; may be repeated
+    #[arg(long, visible_alias = "reverse-prompt", value_name = "TEXT", value_parser = unescaped)]
     pub stop: Vec<String>,
 
     /// Go on after the model has ended its answer
@@ -42,6 +42,45 @@ impl GenerationFlags {
             context_full: if self.context_shift { ContextFull::Shift { keep: self.keep } } else { ContextFull::Stop },
             special: if self.special { SpecialRendering::Show } else { SpecialRendering::Hide },
             ..Request::new(prompt)
+        }
+    }
+}
+
+/// A text whose escapes are read; unknown ones stay as they are.
+fn unescaped(text: &str) -> Result<String, std::convert::Infallible> {
+    let mut read = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        read.push_str(&rest[..at]);
+        let (character, length) = match rest.as_bytes().get(at + 1) {
+            Some(b'n') => ('\n', 2),
+            Some(b't') => ('\t', 2),
+            Some(b'\\') => ('\\', 2),
+            _ => ('\\', 1),
+        };
+        read.push(character);
+        rest = &rest[at + length..];
+    }
+    read.push_str(rest);
+    Ok(read)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_are_read() {
+        for (text, expected) in [
+            ("a", "a"),
+            (r"\n\nUser:", "\n\nUser:"),
+            (r"\\n", r"\n"),
+            (r"\d", r"\d"),
+            (r"é\", r"é\"),
+            (r"\é", r"\é"),
+            ("", ""),
+        ] {
+            assert_eq!(unescaped(text).as_deref(), Ok(expected));
         }
     }
 }

@@ -4,6 +4,7 @@ use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
 use ascua::gguf::TensorType;
+use ascua::tokenizer::{Tokenizer, Warning};
 use ascua::{ContextChoice, Isa, Model, ModelOptions, Opened, Precision};
 use clap::{Args, ValueEnum};
 
@@ -134,11 +135,19 @@ impl ModelFlags {
         let model = opened.load()?;
         let load_time = started.elapsed();
         if let Ok(tokenizer) = model.tokenizer() {
-            for warning in tokenizer.warnings() {
-                output::warn(&warning.to_string());
-            }
+            tell_warnings(tokenizer);
         }
         Ok(Loaded { model, load_time })
+    }
+}
+
+/// Says what is doubtful about a tokenizer, and which flag helps.
+pub fn tell_warnings(tokenizer: &Tokenizer) {
+    for warning in tokenizer.warnings() {
+        output::warn(&warning.to_string());
+        if matches!(warning, Warning::UnknownPreTokenizer { .. } | Warning::MissingPreTokenizer) {
+            output::note(&format!("{} --pre-tokenizer NAME chooses another one", Style::of_stderr().hint("hint:")));
+        }
     }
 }
 

@@ -131,7 +131,7 @@ impl PromptProgress {
         } else if total - done > ascua::PROMPT_PIECE && stderr().is_terminal() {
             let target = ProgressDrawTarget::stderr_with_hz(REDRAWS_PER_SECOND);
             let bar = ProgressBar::with_draw_target(Some(total as u64), target);
-            let template = "reading the prompt {wide_bar:.cyan/dim} {pos}/{len} tokens {per_sec} {eta}";
+            let template = "reading the prompt {wide_bar:.cyan/dim} {pos}/{len} tokens {eta}";
             let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
             bar.set_style(style.progress_chars(BAR));
             bar.set_position(done as u64);

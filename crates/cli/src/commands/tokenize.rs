@@ -12,6 +12,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::failure::{Status, usage};
+use crate::model_flags::tell_warnings;
 use crate::model_source::{self, SourceFlags};
 use crate::output;
 use crate::terminal::Style;
@@ -84,7 +85,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Status> {
     let file = Gguf::open_header(&path)?;
     let options = TokenizerOptions { pre_tokenizer_override: arguments.pre_tokenizer.clone() };
     let tokenizer = Tokenizer::from_metadata(file.metadata(), &options).map_err(ascua::Error::from)?;
-    tokenizer.warnings().iter().for_each(|warning| output::warn(&warning.to_string()));
+    tell_warnings(&tokenizer);
 
     let text = arguments.read_text()?;
     let options = EncodeOptions {
