@@ -332,6 +332,62 @@ fn results_do_not_depend_on_the_split_of_rows() {
 }
 
 #[test]
+fn a_token_alone_and_in_a_batch_give_the_same() {
+    const COLS: usize = 768;
+    for weight in TensorType::ALL {
+        for isa in Isa::available() {
+            for precision in [Precision::Exact, Precision::Quantised] {
+                let batch = case(*weight, 7, COLS, 33);
+                let bounds = reference(&batch, &batch.x);
+                let together = run(&batch, precision, isa, 7);
+                for token in [0, 16, 32] {
+                    let x = batch.x[token * COLS..(token + 1) * COLS].to_vec();
+                    let alone = run(&Case { tokens: 1, x, bytes: batch.bytes.clone(), ..batch }, precision, isa, 7);
+                    for (row, alone) in alone.into_iter().enumerate() {
+                        let (together, bound) = (together[token * 7 + row], bounds[token * 7 + row].1);
+                        let difference = f64::from((together - alone).abs());
+                        assert!(difference <= 2e-6 * bound, "{weight} {isa} token {token}: {together} and {alone}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn tokens_are_read_and_written_where_their_indices_say() {
+    let (rows, cols) = (5, 256);
+    for weight in [TensorType::F32, TensorType::Q4_K, TensorType::Q8_0] {
+        for isa in Isa::available() {
+            for tokens in [3, 20] {
+                let case = case(weight, rows, cols, tokens);
+                let plain = run(&case, Precision::Quantised, isa, rows);
+                let kernel = MatmulKernel::new(weight, rows, cols, Precision::Quantised, isa).expect("supported");
+                let layout = kernel.activation();
+                let mut prepared = Lines::new(layout.bytes(tokens));
+                let from: Vec<u32> = (0..tokens as u32).rev().collect();
+                let to: Vec<u32> = (0..tokens as u32).map(|t| (t + 1) % tokens as u32).collect();
+                let x = InputRows { data: case.x.as_ptr(), stride: cols, tokens, index: Some(&from) };
+                let mut out = vec![f32::NAN; tokens * rows];
+                let mut scratch = vec![0; kernel.scratch_bytes()];
+                // SAFETY: all buffers have the sizes the kernel asks for, and the indices lie within them.
+                unsafe {
+                    for piece in 0..layout.pieces(tokens) {
+                        layout.prepare(x, piece, prepared.as_mut_ptr());
+                    }
+                    let out = OutputRows { data: out.as_mut_ptr(), stride: rows, index: Some(&to) };
+                    kernel.run(&case.bytes, prepared.as_ptr(), tokens, 0..rows, out, &mut scratch);
+                }
+                for token in 0..tokens {
+                    let (from, to) = (from[token] as usize, to[token] as usize);
+                    assert_eq!(out[to * rows..][..rows], plain[from * rows..][..rows], "{weight} {isa} token {token}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn chunks_of_rows_are_even_among_threads() {
     let kernel = |rows, cols| MatmulKernel::new(TensorType::Q4_1, rows, cols, Precision::Quantised, Isa::Scalar);
     // (rows, columns, tokens, threads) and the chunk.
