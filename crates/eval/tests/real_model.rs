@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use ascua::sampler::{NoTokenText, SamplerChain, SamplerSettings};
 use ascua::tokenizer::EncodeOptions;
 use ascua::{
-    ContextChoice, ContextFull, EndTokens, Event, Finish, Flow, Model, ModelOptions, Request, Session, Summary,
+    ContextChoice, ContextFull, EndTokens, Event, Finish, Flow, Model, ModelOptions, Precision, Request, Session,
+    Summary,
 };
 use ascua_eval::{PerplexityOptions, perplexity};
 
@@ -69,18 +70,25 @@ fn greedy_text_is_llama_cpps() {
     }
 }
 
-#[test]
-fn perplexity_is_llama_cpps() {
-    const EXPECTED: f64 = 19.3656;
-    let mut options = options(2);
-    (options.context, options.step_outputs) = (ContextChoice::Tokens(256), 64);
-    let mut model = model(&options);
+fn measured(precision: Precision) -> f64 {
+    let context = ContextChoice::Tokens(256);
+    let mut model = model(&ModelOptions { context, precision, step_outputs: 64, ..options(2) });
     let text = include_str!("data/pride-and-prejudice.txt");
     let tokens = model.tokenizer().expect("the model has a tokenizer").encode(text, EncodeOptions::default());
     let options = PerplexityOptions { window: 256, chunks: None };
     let estimate = perplexity(&mut model, &tokens, options, &mut |_| Flow::Continue).expect("the text is long enough");
-    let found = estimate.expect("nothing stopped it").perplexity;
-    assert!((found / EXPECTED - 1.0).abs() < 0.003, "perplexity {found}, llama.cpp has {EXPECTED}");
+    estimate.expect("nothing stopped it").perplexity
+}
+
+/// llama.cpp's own figure moves by 0.3 % between its settings on so short a text: rounding activations to 8 bits
+/// amplifies the smallest differences. Exact arithmetic lies between.
+#[test]
+fn perplexity_is_llama_cpps() {
+    const EXPECTED: f64 = 19.3656;
+    let exact = measured(Precision::Exact);
+    assert!((exact / EXPECTED - 1.0).abs() < 0.003, "exact perplexity {exact}, llama.cpp has {EXPECTED}");
+    let quantised = measured(Precision::Quantised);
+    assert!((quantised / exact - 1.0).abs() < 0.01, "perplexity {quantised}, {exact} in exact arithmetic");
 }
 
 #[test]
