@@ -49,15 +49,9 @@ fn run(model: &mut Model, request: &Request<'_>, settings: &SamplerSettings) -> 
 #[test]
 fn greedy_text_is_llama_cpps() {
     let mut model = model(&options(2));
+    // Prompts whose text is the same on every instruction set, so without near-ties.
     let cases = [
-        (
-            "The capital of France is",
-            " Paris.\n\nThe United States has a population of approximately 311 million people.\n\nThe United States",
-        ),
-        (
-            "Once upon a time, in a small village by the sea,",
-            " there was a wise old wizard named Thorin. He lived in a tower surrounded by a beautiful garden filled with all",
-        ),
+        ("从前有一座山，山上有座庙，", "山上有座庙，山上有座庙，山上有座"),
         (
             "The three laws of thermodynamics are",
             " fundamental principles that govern the behavior of matter and energy. These laws are:\n\n1. Energy is a product of motion",
