@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 pub struct AtomicFile {
     /// `None` once closed.
     file: Option<BufWriter<File>>,
-    /// `None` once renamed.
+    /// `None` once renamed, and for a device, which is written to directly.
     temporary: Option<PathBuf>,
     target: PathBuf,
 }
@@ -31,6 +31,11 @@ impl AtomicFile {
         }
         if target.is_dir() {
             return Err(ErrorKind::IsADirectory.into());
+        }
+        // A device or a pipe cannot be replaced, only written to.
+        if std::fs::metadata(&target).is_ok_and(|attributes| !attributes.is_file()) {
+            let file = Some(BufWriter::with_capacity(BUFFER_BYTES, OpenOptions::new().write(true).open(&target)?));
+            return Ok(AtomicFile { file, temporary: None, target });
         }
         let mut attempt = 0;
         loop {
@@ -54,7 +59,9 @@ impl AtomicFile {
     /// Brings what was written to the disk and closes the file, without giving it its name yet.
     pub fn close(&mut self) -> io::Result<()> {
         let Some(file) = self.file.take() else { return Ok(()) };
-        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+        let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        // What is not renamed is no file, and has no disk to be brought to.
+        if self.temporary.is_some() { file.sync_all() } else { Ok(()) }
     }
 
     /// Closes the file and gives it its name, in place of what had it.
@@ -91,5 +98,20 @@ impl Drop for AtomicFile {
             // Nobody to tell; at worst a file with a telling name stays behind.
             let _ = std::fs::remove_file(temporary);
         }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::FileTypeExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_device_is_written_to_and_stays_a_device() {
+        let mut file = AtomicFile::create("/dev/null").unwrap();
+        file.write_all(b"gone").unwrap();
+        file.commit().unwrap();
+        assert!(std::fs::metadata("/dev/null").unwrap().file_type().is_char_device());
     }
 }

@@ -1,11 +1,10 @@
 //! `ascua logits`: the raw answer of a model to given tokens, for checking it against others.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use ascua::gguf::TensorType;
+use ascua::gguf::{AtomicFile, TensorType};
 use ascua::{ContextChoice, Precision};
 use clap::Args;
 
@@ -58,7 +57,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Status> {
     }
     let mut model = arguments.flags.load_with(&arguments.model, &options)?.model;
     let failed = || format!("cannot write {}", arguments.output.display());
-    let mut file = BufWriter::new(File::create(&arguments.output).with_context(failed)?);
+    let mut file = AtomicFile::create(&arguments.output).with_context(failed)?;
     let mut written = Ok(());
     ascua_eval::logits(&mut model, &arguments.tokens, &mut |row| {
         for value in row {
@@ -67,6 +66,6 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Status> {
             }
         }
     })?;
-    written.and_then(|()| file.flush()).with_context(failed)?;
+    written.and_then(|()| file.commit()).with_context(failed)?;
     Ok(Status::Done)
 }
