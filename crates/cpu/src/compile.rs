@@ -56,15 +56,7 @@ pub(crate) fn compile(
     settings: &Settings,
     pool: Arc<ThreadPool>,
 ) -> Result<CpuProgram, DeviceError> {
-    for source in &weights {
-        if source.data.len() != source.spec.bytes() {
-            return Err(DeviceError::WeightSize {
-                name: source.spec.name.clone(),
-                found: source.data.len(),
-                expected: source.spec.bytes(),
-            });
-        }
-    }
+    weights.iter().try_for_each(WeightSource::check)?;
     let compiler = Compiler::new(graph, settings, Some(&weights))?.record()?;
     let caches = compiler.caches()?;
     let scratch_bytes = compiler.scratch_bytes;
@@ -237,15 +229,10 @@ impl<'a> Compiler<'a> {
 
     /// A small weight as numbers; zeros while only planning.
     fn floats(&self, weight: WeightId) -> Result<Vec<f32>, DeviceError> {
-        let spec = self.graph.weight_spec(weight);
-        let mut values = vec![0.0; spec.elements()];
-        if let Some(weights) = self.weights {
-            let data = &weights[weight.0 as usize].data;
-            ascua_quant::format(spec.tensor_type)
-                .decode_row(data, &mut values)
-                .map_err(|e| Self::unsupported("weight", format!("`{}`: {e}", spec.name)))?;
+        match self.weights {
+            Some(weights) => weights[weight.0 as usize].decode(),
+            None => Ok(vec![0.0; self.graph.weight_spec(weight).elements()]),
         }
-        Ok(values)
     }
 
     fn arena(&self, place: &Place) -> Resource {

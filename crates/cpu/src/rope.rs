@@ -1,24 +1,14 @@
-//! Rotary position embedding: a table of angles for the tokens of a step, and the rotation of their heads.
+//! Rotary position embedding: the rotation of heads by the angles of their token.
 //!
-//! Flow: once per step and set of parameters the table is filled (cosines and sines, `[tokens][rotary_size / 2]` each);
-//! every layer then rotates its queries and keys with it. The angles are those of
-//! [`RopeParameters::angles`]: a running F32 product, because agreement with the field's engines is tested at angles so
+//! Flow: once per step and set of parameters a table of cosines and sines is filled (`work/rope.rs`); every layer then
+//! rotates its queries and keys with it. The angles are those of
+//! [`RopeParameters::angles`](ascua_graph::RopeParameters::angles): a running F32 product, because agreement with the field's engines is tested at angles so
 //! large that another order of rounding gives other values.
 
-use ascua_graph::{RopeParameters, RopeStyle};
+use ascua_graph::RopeStyle;
 
 use crate::isa::{Isa, IsaError};
 use crate::lanes::{Kernel, Lanes, dispatch};
-
-/// Cosines and sines for the tokens of a step, `[positions][rotary_size / 2]` each; rows beyond the shorter slice are
-/// left out.
-pub fn rope_table(parameters: &RopeParameters, positions: &[u32], cosines: &mut [f32], sines: &mut [f32]) {
-    let pairs = (parameters.rotary_size / 2).max(1);
-    let rows = cosines.chunks_exact_mut(pairs).zip(sines.chunks_exact_mut(pairs));
-    for (&position, (cosines, sines)) in positions.iter().zip(rows) {
-        parameters.angles(position, cosines, sines);
-    }
-}
 
 /// Rotation of rows of heads at one instruction-set level.
 #[derive(Clone, Copy, Debug)]
@@ -125,6 +115,8 @@ unsafe fn rotate_neighbours(x: *const f32, cosines: *const f32, sines: *const f3
 
 #[cfg(test)]
 mod tests {
+    use ascua_graph::RopeParameters;
+
     use super::*;
 
     fn parameters(style: RopeStyle, rotary_size: usize) -> RopeParameters {
@@ -147,7 +139,10 @@ mod tests {
         let parameters = parameters(RopeStyle::Neox, 22);
         let positions = [0, 1, 511, 40_000];
         let (mut cosines, mut sines) = (vec![9.0; 44], vec![9.0; 44]);
-        rope_table(&parameters, &positions, &mut cosines, &mut sines);
+        let rows = cosines.chunks_exact_mut(11).zip(sines.chunks_exact_mut(11));
+        for (position, (cosines, sines)) in positions.into_iter().zip(rows) {
+            parameters.angles(position, cosines, sines);
+        }
         for (row, position) in positions.into_iter().enumerate() {
             for pair in 0..11 {
                 let angle = f64::from(position) * 10000f64.powf(-2.0 * pair as f64 / 22.0);
@@ -168,7 +163,7 @@ mod tests {
             for style in [RopeStyle::Neox, RopeStyle::Normal] {
                 let (heads, pairs) = (3, rotary_size / 2);
                 let (mut cosines, mut sines) = (vec![0.0; pairs], vec![0.0; pairs]);
-                rope_table(&parameters(style, rotary_size), &[77], &mut cosines, &mut sines);
+                parameters(style, rotary_size).angles(77, &mut cosines, &mut sines);
                 let x: Vec<f32> = (0..heads * head_size).map(|i| ((i * 37 % 101) as f32 - 50.0) / 25.0).collect();
                 let mut expected = x.clone();
                 for head in expected.chunks_exact_mut(head_size) {

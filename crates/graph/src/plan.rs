@@ -35,7 +35,6 @@ pub struct Place {
 pub struct Plan {
     places: Vec<Place>,
     arena_elements: usize,
-    limits: StepLimits,
 }
 
 impl Plan {
@@ -71,7 +70,7 @@ impl Plan {
             places[node.output.0 as usize] = Some(Place { offset, stride: shape.width, shape });
         }
         let places = places.into_iter().map(|p| p.expect("every value is made by a node")).collect();
-        Plan { places, arena_elements, limits }
+        Plan { places, arena_elements }
     }
 
     /// Place of a value.
@@ -87,11 +86,6 @@ impl Plan {
     /// Bytes of the arena.
     pub fn arena_bytes(&self) -> usize {
         self.arena_elements * 4
-    }
-
-    /// The limits it was laid out for.
-    pub fn limits(&self) -> StepLimits {
-        self.limits
     }
 }
 

@@ -86,7 +86,7 @@ impl Device for ReferenceDevice {
         weights: Vec<WeightSource>,
         options: &CompileOptions,
     ) -> Result<Box<dyn Program>, DeviceError> {
-        let weights = weights.iter().map(|w| decode(w).map(Arc::from)).collect::<Result<_, _>>()?;
+        let weights = weights.iter().map(|w| w.decode().map(Arc::from)).collect::<Result<_, _>>()?;
         let cells = options.cache.blocks * options.cache.block_tokens;
         Ok(Box::new(ReferenceProgram {
             graph: graph.clone(),
@@ -96,21 +96,6 @@ impl Device for ReferenceDevice {
             options: *options,
         }))
     }
-}
-
-/// Decodes a whole weight to F32.
-pub(crate) fn decode(source: &WeightSource) -> Result<Vec<f32>, DeviceError> {
-    let wrong = || DeviceError::WeightSize {
-        name: source.spec.name.clone(),
-        found: source.data.len(),
-        expected: source.spec.bytes(),
-    };
-    if source.data.len() != source.spec.bytes() {
-        return Err(wrong());
-    }
-    let mut values = vec![0.0; source.spec.elements()];
-    ascua_quant::format(source.spec.tensor_type).decode_row(&source.data, &mut values).map_err(|_| wrong())?;
-    Ok(values)
 }
 
 struct ReferenceProgram {

@@ -2,6 +2,8 @@
 
 use ascua_gguf::{TensorData, TensorType};
 
+use crate::device::DeviceError;
+
 /// Index of a weight in its graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WeightId(pub u32);
@@ -51,4 +53,31 @@ pub struct WeightSource {
     pub spec: WeightSpec,
     /// The encoded elements; keeps the file mapped.
     pub data: TensorData,
+}
+
+impl WeightSource {
+    /// Checks that there are as many bytes as shape and type need.
+    ///
+    /// # Errors
+    /// There are more or fewer.
+    pub fn check(&self) -> Result<(), DeviceError> {
+        if self.data.len() == self.spec.bytes() { Ok(()) } else { Err(self.wrong_size()) }
+    }
+
+    /// All elements as F32.
+    ///
+    /// # Errors
+    /// As [`WeightSource::check`].
+    pub fn decode(&self) -> Result<Vec<f32>, DeviceError> {
+        self.check()?;
+        let mut values = vec![0.0; self.spec.elements()];
+        let format = ascua_quant::format(self.spec.tensor_type);
+        format.decode_row(&self.data, &mut values).map_err(|_| self.wrong_size())?;
+        Ok(values)
+    }
+
+    fn wrong_size(&self) -> DeviceError {
+        let (found, expected) = (self.data.len(), self.spec.bytes());
+        DeviceError::WeightSize { name: self.spec.name.clone(), found, expected }
+    }
 }
