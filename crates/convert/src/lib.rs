@@ -1,0 +1,3 @@
+//! TOOL: makes model files out of model files; prints nothing.
+
+pub mod quantize;

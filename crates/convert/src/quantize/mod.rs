@@ -1,0 +1,1 @@
+//! Writes a model in other tensor types.
