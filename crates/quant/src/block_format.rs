@@ -7,11 +7,10 @@
 use ascua_gguf::TensorType;
 use bytemuck::Pod;
 
-/// Encodes one block; `None` for the importance means that every element matters equally.
-pub type Encode<F> = fn(
-    values: &<F as BlockFormat>::Values,
-    importance: Option<Importance<'_, <F as BlockFormat>::Values>>,
-) -> <F as BlockFormat>::Block;
+/// Encodes a row to as many blocks as it has.
+///
+/// Meant to be inlined into code compiled for one instruction set, so what it names is `inline(always)`.
+pub type Encode<F> = fn(Row<'_, <F as BlockFormat>::Values>, &mut [<F as BlockFormat>::Block]);
 
 /// One encoding of tensor elements.
 pub trait BlockFormat: Sized + Send + Sync + 'static {
@@ -42,13 +41,31 @@ pub trait BlockFormat: Sized + Send + Sync + 'static {
     fn dot_block(block: &Self::Block, activations: &Self::Activations) -> f32;
 }
 
-/// How much the error of each element of a block counts.
+/// A row to be encoded.
 #[derive(Clone, Copy, Debug)]
-pub struct Importance<'a, V> {
-    /// Mean square of the activation each element meets.
-    pub weights: &'a V,
-    /// Mean square of the values of the whole row, which some encoders weigh against.
-    pub row_mean_square: f32,
+pub struct Row<'a, V> {
+    /// Its elements, block by block.
+    pub values: &'a [V],
+    /// How much the error of each element counts: the mean square of the activation it meets. `None`: all the same.
+    pub importance: Option<&'a [V]>,
+}
+
+impl<V> Row<'_, V> {
+    /// Encodes block by block, whatever the importance.
+    #[inline(always)]
+    pub(crate) fn each_block<B>(self, out: &mut [B], encode: impl Fn(&V) -> B) {
+        for (values, out) in self.values.iter().zip(out) {
+            *out = encode(values);
+        }
+    }
+
+    /// Encodes block by block.
+    #[inline(always)]
+    pub(crate) fn each_block_with_importance<B>(self, out: &mut [B], encode: impl Fn(&V, Option<&V>) -> B) {
+        for (i, (values, out)) in self.values.iter().zip(out).enumerate() {
+            *out = encode(values, self.importance.map(|importance| &importance[i]));
+        }
+    }
 }
 
 /// Fails at compile time where a format's types disagree with its [`TensorType`].

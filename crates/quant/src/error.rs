@@ -33,6 +33,14 @@ pub enum QuantError {
         /// Bytes given.
         found: usize,
     },
+    /// The importances are not those of the row.
+    #[error("a row of {elements} elements was given {found} importances")]
+    Importance {
+        /// Elements of the row.
+        elements: usize,
+        /// Importances given.
+        found: usize,
+    },
     /// The format can be read but not written.
     #[error("{tensor_type} has no encoder")]
     NoEncoder {

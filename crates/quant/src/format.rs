@@ -3,8 +3,9 @@
 //! A loader or an exact computation holds a `&'static dyn Format` and calls it once per row, so the virtual call costs
 //! nothing. Lengths are checked here, once; below this point every slice fits.
 
-use crate::block_format::BlockFormat;
+use crate::block_format::{BlockFormat, Row};
 use crate::error::QuantError;
+use crate::levels;
 use ascua_gguf::TensorType;
 
 /// A format whose type is known only at run time.
@@ -22,7 +23,13 @@ pub trait Format: Send + Sync {
     fn decode_row(&self, bytes: &[u8], out: &mut [f32]) -> Result<(), QuantError>;
 
     /// Encodes a row; every element counts the same.
-    fn encode_row(&self, values: &[f32], out: &mut [u8]) -> Result<(), QuantError>;
+    fn encode_row(&self, values: &[f32], out: &mut [u8]) -> Result<(), QuantError> {
+        self.encode_row_with(values, None, out)
+    }
+
+    /// Encodes a row. `importance`, as long as the row, says how much the error of each element counts: the mean square
+    /// of the activation it meets, finite and not negative. Formats without a choice to make ignore it.
+    fn encode_row_with(&self, values: &[f32], importance: Option<&[f32]>, out: &mut [u8]) -> Result<(), QuantError>;
 
     /// The product of a row with activations that are not quantised, in 32-bit floats.
     fn dot_row(&self, weights: &[u8], activations: &[f32]) -> Result<f32, QuantError>;
@@ -49,12 +56,12 @@ impl<F: BlockFormat> Format for F {
         decode_blocks::<F>(blocks::<F>(bytes)?, out)
     }
 
-    fn encode_row(&self, values: &[f32], out: &mut [u8]) -> Result<(), QuantError> {
+    fn encode_row_with(&self, values: &[f32], importance: Option<&[f32]>, out: &mut [u8]) -> Result<(), QuantError> {
         check_row_bytes::<F>(out.len(), values.len())?;
         let found = out.len();
         let blocks = bytemuck::try_cast_slice_mut(out)
             .map_err(|_| QuantError::PartialBlockBytes { tensor_type: F::TYPE, found })?;
-        encode_blocks::<F>(values, blocks)
+        encode_blocks::<F>(values, importance, blocks)
     }
 
     fn dot_row(&self, weights: &[u8], activations: &[f32]) -> Result<f32, QuantError> {
@@ -89,15 +96,25 @@ pub fn decode_blocks<F: BlockFormat>(blocks: &[F::Block], out: &mut [f32]) -> Re
     Ok(())
 }
 
-/// Encodes values to `out`, which must have exactly their blocks.
-pub fn encode_blocks<F: BlockFormat>(values: &[f32], out: &mut [F::Block]) -> Result<(), QuantError> {
+/// Encodes values to `out`, which must have exactly their blocks; `importance` is that of [`Format::encode_row_with`].
+pub fn encode_blocks<F: BlockFormat>(
+    values: &[f32],
+    importance: Option<&[f32]>,
+    out: &mut [F::Block],
+) -> Result<(), QuantError> {
     check_row_bytes::<F>(size_of_val(out), values.len())?;
-    let encode = F::ENCODE.ok_or(QuantError::NoEncoder { tensor_type: F::TYPE })?;
-    let values: &[F::Values] = bytemuck::try_cast_slice(values)
-        .map_err(|_| QuantError::PartialBlock { tensor_type: F::TYPE, elements: values.len() })?;
-    for (values, out) in values.iter().zip(out) {
-        *out = encode(values, None);
+    if F::ENCODE.is_none() {
+        return Err(QuantError::NoEncoder { tensor_type: F::TYPE });
     }
+    if let Some(importance) = importance.filter(|importance| importance.len() != values.len()) {
+        return Err(QuantError::Importance { elements: values.len(), found: importance.len() });
+    }
+    let whole = |values| {
+        bytemuck::try_cast_slice(values)
+            .map_err(|_| QuantError::PartialBlock { tensor_type: F::TYPE, elements: values.len() })
+    };
+    let (values, importance) = (whole(values)?, importance.map(whole).transpose()?);
+    levels::encode::<F>(Row { values, importance }, out);
     Ok(())
 }
 

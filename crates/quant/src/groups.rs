@@ -54,6 +54,12 @@ pub(crate) fn split_nibbles<const BYTES: usize>(packed: &[u8; BYTES], out: &mut 
     }
 }
 
+/// The inverse of [`split_nibbles`], of 32 codes.
+#[inline(always)]
+pub(crate) fn join_nibbles(codes: &[u8; 32]) -> [u8; 16] {
+    std::array::from_fn(|i| codes[i] | codes[i + 16] << 4)
+}
+
 /// Splits 2-bit fields: each run of 32 bytes holds 128 elements, byte `i` those at `i`, `i + 32`, `i + 64` and `i + 96`.
 #[inline(always)]
 pub(crate) fn split_pairs(packed: &[u8; 64]) -> [i8; 256] {
@@ -80,4 +86,41 @@ pub(crate) fn split_nibble_groups(packed: &[u8; 128]) -> [i8; 256] {
         }
     }
     quants
+}
+
+/// The inverse of [`split_nibble_groups`]; of wider integers the low four bits.
+#[inline(always)]
+pub(crate) fn join_nibble_groups(quants: &[u8; 256]) -> [u8; 128] {
+    let mut packed = [0; 128];
+    for (packed, quants) in packed.as_chunks_mut::<32>().0.iter_mut().zip(quants.as_chunks::<64>().0) {
+        for i in 0..32 {
+            packed[i] = quants[i] & 0xF | quants[i + 32] << 4;
+        }
+    }
+    packed
+}
+
+/// The inverse of [`split_pairs`]; of wider integers the low two bits.
+#[inline(always)]
+pub(crate) fn join_pairs(quants: &[u8; 256]) -> [u8; 64] {
+    let mut packed = [0; 64];
+    for (packed, quants) in packed.as_chunks_mut::<32>().0.iter_mut().zip(quants.as_chunks::<128>().0) {
+        for i in 0..32 {
+            let pair = |place: usize| (quants[i + 32 * place] & 3) << (2 * place);
+            packed[i] = pair(0) | pair(1) | pair(2) | pair(3);
+        }
+    }
+    packed
+}
+
+/// One bit of each integer, counted from the lowest: a byte has those of eight integers 32 apart.
+#[inline(always)]
+pub(crate) fn join_bits(quants: &[u8; 256], bit: usize) -> [u8; 32] {
+    let mut packed = [0; 32];
+    for (place, quants) in quants.as_chunks::<32>().0.iter().enumerate() {
+        for (packed, quant) in packed.iter_mut().zip(quants) {
+            *packed |= (quant >> bit & 1) << place;
+        }
+    }
+    packed
 }

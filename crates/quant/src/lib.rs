@@ -14,12 +14,15 @@ mod extremes;
 mod format;
 pub mod formats;
 mod groups;
+mod lanes;
+mod levels;
 mod little_endian;
 mod registry;
 mod rounding;
+mod search;
 pub mod tables;
 
-pub use block_format::{BlockFormat, Encode, Importance};
+pub use block_format::{BlockFormat, Encode, Row};
 pub use error::QuantError;
 pub use format::{Format, blocks, decode_blocks, encode_blocks};
 pub use little_endian::{LeBf16, LeF16, LeF32, LeF64, LeI16, LeI32, LeI64, LeU16, LeU32};

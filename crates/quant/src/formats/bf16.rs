@@ -18,7 +18,7 @@ impl BlockFormat for BF16 {
     type Partner = F32;
     type Activations = [[LeF32; 1]; 1];
 
-    const ENCODE: Option<Encode<Self>> = Some(|values, _| [LeBf16::from_f32(values[0])]);
+    const ENCODE: Option<Encode<Self>> = Some(|row, out| row.each_block(out, |values| [LeBf16::from_f32(values[0])]));
 
     #[inline(always)]
     fn decode_block(&[element]: &Self::Block, out: &mut Self::Values) {

@@ -17,7 +17,7 @@ impl BlockFormat for F32 {
     type Partner = F32;
     type Activations = [[LeF32; 1]; 1];
 
-    const ENCODE: Option<Encode<Self>> = Some(|values, _| [LeF32::new(values[0])]);
+    const ENCODE: Option<Encode<Self>> = Some(|row, out| row.each_block(out, |values| [LeF32::new(values[0])]));
 
     #[inline(always)]
     fn decode_block(&[element]: &Self::Block, out: &mut Self::Values) {

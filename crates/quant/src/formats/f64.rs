@@ -18,7 +18,8 @@ impl BlockFormat for F64 {
     type Partner = F32;
     type Activations = [[LeF32; 1]; 1];
 
-    const ENCODE: Option<Encode<Self>> = Some(|values, _| [LeF64::new(f64::from(values[0]))]);
+    const ENCODE: Option<Encode<Self>> =
+        Some(|row, out| row.each_block(out, |values| [LeF64::new(f64::from(values[0]))]));
 
     #[inline(always)]
     fn decode_block(&[element]: &Self::Block, out: &mut Self::Values) {

@@ -3,11 +3,14 @@
 //! `x = d * (scale + 1/2) / 4 * value`, 2.3125 bits per weight. Each point is a 16-bit word: 9 bits of index below 7 bits
 //! of sign index.
 
-use crate::block_format::BlockFormat;
+use crate::block_format::{BlockFormat, Encode, Row};
 use crate::formats::lattice;
 use crate::formats::q8_k::{BlockQ8K, Q8_K};
 use crate::groups;
 use crate::little_endian::{LeF16, LeU16};
+use crate::search::lattice as search_lattice;
+use crate::search::points::{self, Again, Magnitudes, PointSearch};
+use crate::search::{signed, weights};
 use crate::tables::{EVEN_SIGNS, IQ2_XS_GRID};
 use ascua_gguf::TensorType;
 use bytemuck::{Pod, Zeroable};
@@ -55,6 +58,8 @@ impl BlockFormat for IQ2_XS {
     type Partner = Q8_K;
     type Activations = [BlockQ8K; 1];
 
+    const ENCODE: Option<Encode<Self>> = Some(encode);
+
     fn decode_block(block: &BlockIQ2XS, out: &mut [f32; 256]) {
         let d = block.d.to_f32();
         let scales = block.group_scales().map(|scale| d * (0.5 + f32::from(scale)) * 0.25);
@@ -66,4 +71,34 @@ impl BlockFormat for IQ2_XS {
         let product = groups::dot_scaled::<16>(&block.quants(), &scales, &facing.qs);
         block.d.to_f32() * facing.d.get() * 0.125 * product as f32
     }
+}
+
+#[inline(always)]
+fn encode(row: Row<'_, [f32; 256]>, out: &mut [BlockIQ2XS]) {
+    const SEARCH: PointSearch = PointSearch { largest: 2, reach: 9, step: 0.1, again: Again::OffLattice };
+    let points = &*search_lattice::IQ2_XS;
+    row.each_block_with_importance(out, |values, importance| {
+        let importance = importance.unwrap_or(&weights::EVEN);
+        let usual = weights::sum_of_squares(values) / 256.0;
+        let (mut scales, mut qs) = ([0.0; 16], [LeU16::new(0); 32]);
+        for (g, x) in values.as_chunks::<16>().0.iter().enumerate() {
+            let importance = &importance.as_chunks::<16>().0[g];
+            let weights = std::array::from_fn(|i| importance[i] * (usual + x[i] * x[i]).sqrt());
+            let (x, mut signs) = points::even_signs(x, &weights);
+            let highest = points::highest(&x);
+            if highest < signed::NOTHING {
+                continue;
+            }
+            let group = Magnitudes { x, weights, roots: weights.map(f32::sqrt) };
+            let mut found = SEARCH.find::<24, 16, 8, 2>(points, &group, highest, highest / 5.0);
+            found.turn(&mut signs, 127);
+            for k in 0..2 {
+                qs[2 * g + k] = LeU16::new(points.index(found.codes[k]) as u16 | u16::from(signs[k]) << 9);
+            }
+            scales[g] = found.scale;
+        }
+        let Some((d, scales)) = points::odd_scales(&scales, 31.0, 15) else { return BlockIQ2XS::zeroed() };
+        let scales = std::array::from_fn(|i| scales[2 * i] | scales[2 * i + 1] << 4);
+        BlockIQ2XS { d: LeF16::from_f32(d), qs, scales }
+    });
 }

@@ -3,11 +3,15 @@
 //! `x = d * (scale + 1/2) / 4 * value`, 2.0625 bits per weight. Each group of 32 is two little-endian words: four point
 //! indices of a byte, then four sign indices of 7 bits with the scale on top.
 
-use crate::block_format::BlockFormat;
+use crate::block_format::{BlockFormat, Encode, Row};
 use crate::formats::lattice;
 use crate::formats::q8_k::{BlockQ8K, Q8_K};
 use crate::groups;
+use crate::lanes::Lanes;
 use crate::little_endian::{LeF16, LeU32};
+use crate::search::lattice as search_lattice;
+use crate::search::points::{self, Again, Magnitudes, PointSearch};
+use crate::search::{positive, signed, weights};
 use crate::tables::{EVEN_SIGNS, IQ2_XXS_GRID};
 use ascua_gguf::TensorType;
 use bytemuck::{Pod, Zeroable};
@@ -56,6 +60,8 @@ impl BlockFormat for IQ2_XXS {
     type Partner = Q8_K;
     type Activations = [BlockQ8K; 1];
 
+    const ENCODE: Option<Encode<Self>> = Some(encode);
+
     fn decode_block(block: &BlockIQ2XXS, out: &mut [f32; 256]) {
         let d = block.d.to_f32();
         let scales = block.group_scales().map(|scale| d * (0.5 + f32::from(scale)) * 0.25);
@@ -67,4 +73,46 @@ impl BlockFormat for IQ2_XXS {
         let product = groups::dot_scaled::<32>(&block.quants(), &scales, &facing.qs);
         block.d.to_f32() * facing.d.get() * 0.125 * product as f32
     }
+}
+
+#[inline(always)]
+fn encode(row: Row<'_, [f32; 256]>, out: &mut [BlockIQ2XXS]) {
+    const SEARCH: PointSearch = PointSearch { largest: 2, reach: 6, step: 0.1, again: Again::All };
+    let points = &*search_lattice::IQ2_XXS;
+    row.each_block_with_importance(out, |values, importance| {
+        let importance = importance.unwrap_or(&weights::EVEN);
+        let usual = weights::sum_of_squares(values) / 256.0;
+        let mut groups: [Magnitudes<32>; 8] = std::array::from_fn(|_| Magnitudes::ZERO);
+        let mut signs = [[0; 4]; 8];
+        for (g, group) in groups.iter_mut().enumerate() {
+            let (x, importance) = (&values.as_chunks::<32>().0[g], &importance.as_chunks::<32>().0[g]);
+            let weights = std::array::from_fn(|i| importance[i] * (usual + x[i] * x[i]).sqrt());
+            let (magnitudes, even_signs) = points::even_signs(x, &weights);
+            *group = Magnitudes { x: magnitudes, weights, roots: weights.map(f32::sqrt) };
+            signs[g] = even_signs;
+        }
+        // The scale without a lattice, from which the tries start.
+        let x: [Lanes<8>; 32] = std::array::from_fn(|i| Lanes(std::array::from_fn(|g| groups[g].x[i])));
+        let importance: [Lanes<8>; 32] = std::array::from_fn(|i| Lanes(std::array::from_fn(|g| groups[g].weights[i])));
+        let (first, _) = positive::find(&x, &importance, 4.0);
+
+        let mut scales = [0.0; 8];
+        let mut qs = [[0u32; 2]; 8];
+        for (g, group) in groups.iter().enumerate() {
+            let top = 3.0 * first.0[g];
+            if points::highest(&group.x) < signed::NOTHING || !(top > 0.0) {
+                continue;
+            }
+            let mut found = SEARCH.find::<16, 32, 8, 2>(points, group, top, first.0[g]);
+            found.turn(&mut signs[g], 127);
+            for k in 0..4 {
+                qs[g][0] |= (points.index(found.codes[k]) as u32) << (8 * k);
+                qs[g][1] |= u32::from(signs[g][k]) << (7 * k);
+            }
+            scales[g] = found.scale;
+        }
+        let Some((d, scales)) = points::odd_scales(&scales, 31.0, 15) else { return BlockIQ2XXS::zeroed() };
+        let qs = std::array::from_fn(|g| [qs[g][0], qs[g][1] | u32::from(scales[g]) << 28].map(LeU32::new));
+        BlockIQ2XXS { d: LeF16::from_f32(d), qs }
+    });
 }

@@ -2,10 +2,13 @@
 //!
 //! `x = d * (scale - 32) * value[q]`, 4.25 bits per weight. In each group the low nibbles are the first half.
 
-use crate::block_format::BlockFormat;
+use crate::block_format::{BlockFormat, Encode, Row};
+use crate::extremes;
 use crate::formats::q8_k::{BlockQ8K, Q8_K};
 use crate::groups;
+use crate::lanes::{Lanes, transpose};
 use crate::little_endian::{LeF16, LeU16};
+use crate::search::{codes, weights};
 use crate::tables::IQ4_VALUES;
 use ascua_gguf::TensorType;
 use bytemuck::{Pod, Zeroable};
@@ -59,6 +62,8 @@ impl BlockFormat for IQ4_XS {
     type Partner = Q8_K;
     type Activations = [BlockQ8K; 1];
 
+    const ENCODE: Option<Encode<Self>> = Some(encode);
+
     fn decode_block(block: &BlockIQ4XS, out: &mut [f32; 256]) {
         let d = block.d.to_f32();
         let scales = block.group_scales().map(|scale| d * f32::from(scale));
@@ -69,4 +74,38 @@ impl BlockFormat for IQ4_XS {
         let product = groups::dot_scaled::<32>(&block.quants(), &block.group_scales(), &facing.qs);
         block.d.to_f32() * facing.d.get() * product as f32
     }
+}
+
+/// The scale farthest from zero becomes -32.
+#[inline(always)]
+fn encode(row: Row<'_, [f32; 256]>, out: &mut [BlockIQ4XS]) {
+    row.each_block_with_importance(out, |values, importance| {
+        let x: [Lanes<8>; 32] = transpose(values);
+        let weights = match importance {
+            None => weights::squares(&x),
+            Some(importance) => {
+                let usual = Lanes::splat(weights::sum_of_squares(values) * (2.0 / 256.0));
+                weights::with_importance(&x, &transpose(importance), usual)
+            }
+        };
+        let scales = codes::find(&x, &weights);
+        let d = -extremes::farthest_from_zero(&scales.0) / 32.0;
+        let scales = (scales * Lanes::splat(extremes::inverse(d))).round().clamp(-32.0, 31.0);
+        let inverse = (Lanes::splat(d) * scales).map(extremes::inverse);
+        let mut qs = [0; 128];
+        for i in 0..16 {
+            let (low, high) = (codes::nearest_codes(inverse * x[i]), codes::nearest_codes(inverse * x[i + 16]));
+            for group in 0..8 {
+                qs[16 * group + i] = low[group] | high[group] << 4;
+            }
+        }
+        let scales = scales.0.map(|scale| (scale + 32.0) as u8);
+        let upper = scales.iter().enumerate().fold(0, |bits, (i, scale)| bits | u16::from(scale >> 4) << (2 * i));
+        BlockIQ4XS {
+            d: LeF16::from_f32(d),
+            scales_h: LeU16::new(upper),
+            scales_l: std::array::from_fn(|i| scales[2 * i] & 0xF | scales[2 * i + 1] << 4),
+            qs,
+        }
+    });
 }

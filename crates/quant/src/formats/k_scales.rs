@@ -36,3 +36,16 @@ pub fn unpack(packed: &[u8; 12]) -> GroupScales {
     }
     groups
 }
+
+/// The inverse of [`unpack`]; each number is 0 to 63.
+#[inline(always)]
+pub fn pack(scales: &[u8; 8], minimums: &[u8; 8]) -> [u8; 12] {
+    let mut packed = [0; 12];
+    for i in 0..4 {
+        let (scale, minimum) = (scales[i + 4], minimums[i + 4]);
+        packed[i] = scales[i] | scale >> 4 << 6;
+        packed[i + 4] = minimums[i] | minimum >> 4 << 6;
+        packed[i + 8] = scale & 0xF | minimum << 4;
+    }
+    packed
+}

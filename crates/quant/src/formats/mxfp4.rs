@@ -51,7 +51,7 @@ impl BlockFormat for MXFP4 {
     type Partner = Q8_0;
     type Activations = [BlockQ80; 1];
 
-    const ENCODE: Option<Encode<Self>> = Some(|values, _| encode(values));
+    const ENCODE: Option<Encode<Self>> = Some(|row, out| row.each_block(out, encode));
 
     fn decode_block(block: &BlockMXFP4, out: &mut [f32; 32]) {
         groups::decode_scaled::<32>(&block.quants(), &[block.scale()], out);

@@ -66,7 +66,7 @@ impl BlockFormat for NVFP4 {
     type Partner = Q8_0;
     type Activations = [BlockQ80; 2];
 
-    const ENCODE: Option<Encode<Self>> = Some(|values, _| encode(values));
+    const ENCODE: Option<Encode<Self>> = Some(|row, out| row.each_block(out, encode));
 
     fn decode_block(block: &BlockNVFP4, out: &mut [f32; 64]) {
         groups::decode_scaled::<16>(&block.quants(), &block.group_scales(), out);

@@ -39,7 +39,7 @@ impl BlockFormat for Q1_0 {
     type Partner = Q8_0;
     type Activations = [BlockQ80; 4];
 
-    const ENCODE: Option<Encode<Self>> = Some(|values, _| encode(values));
+    const ENCODE: Option<Encode<Self>> = Some(|row, out| row.each_block(out, encode));
 
     fn decode_block(block: &BlockQ10, out: &mut [f32; 128]) {
         groups::decode_scaled::<128>(&block.quants(), &[block.d.to_f32()], out);

@@ -41,7 +41,7 @@ impl BlockFormat for Q2_0 {
     type Partner = Q8_0;
     type Activations = [BlockQ80; 2];
 
-    const ENCODE: Option<Encode<Self>> = Some(|values, _| encode(values));
+    const ENCODE: Option<Encode<Self>> = Some(|row, out| row.each_block(out, encode));
 
     fn decode_block(block: &BlockQ20, out: &mut [f32; 64]) {
         groups::decode_scaled::<64>(&block.quants(), &[block.d.to_f32()], out);

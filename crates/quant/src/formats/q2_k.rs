@@ -2,10 +2,12 @@
 //!
 //! `x = d * scale * q - dmin * minimum`, 2.625 bits per weight. A byte of `qs` holds four elements 32 apart.
 
-use crate::block_format::BlockFormat;
+use crate::block_format::{BlockFormat, Encode, Row};
+use crate::formats::k_affine::{self, KAffine, PlainWeight, Rules};
 use crate::formats::q8_k::{BlockQ8K, Q8_K};
 use crate::groups;
 use crate::little_endian::LeF16;
+use crate::search::affine::{AffineSearch, ErrorMeasure};
 use ascua_gguf::TensorType;
 use bytemuck::{Pod, Zeroable};
 
@@ -43,6 +45,8 @@ impl BlockFormat for Q2_K {
     type Partner = Q8_K;
     type Activations = [BlockQ8K; 1];
 
+    const ENCODE: Option<Encode<Self>> = Some(encode);
+
     fn decode_block(block: &BlockQ2K, out: &mut [f32; 256]) {
         let (d, dmin) = (block.d.to_f32(), block.dmin.to_f32());
         let scales = block.scales.map(|packed| d * f32::from(packed & 0xF));
@@ -62,4 +66,19 @@ impl BlockFormat for Q2_K {
         let d = facing.d.get();
         d * block.d.to_f32() * product as f32 - d * block.dmin.to_f32() * minimums as f32
     }
+}
+
+#[inline(always)]
+fn encode(row: Row<'_, [f32; 256]>, out: &mut [BlockQ2K]) {
+    const RULES: Rules = Rules {
+        plain: AffineSearch { largest: 3.0, first: -0.5, step: 0.1, tries: 16, error: ErrorMeasure::Magnitude },
+        weight: PlainWeight::Magnitude,
+        usual: 1.0,
+        largest_scale: 15.0,
+    };
+    row.each_block_with_importance(out, |values, importance| {
+        let KAffine { d, dmin, scales, minimums, quants } = k_affine::encode::<16, 16>(values, importance, RULES);
+        let scales = std::array::from_fn(|group| scales[group] | minimums[group] << 4);
+        BlockQ2K { scales, qs: groups::join_pairs(&quants), d, dmin }
+    });
 }

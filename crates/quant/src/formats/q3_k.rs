@@ -3,10 +3,14 @@
 //! `x = d * (scale - 32) * (q - 4)`, 3.4375 bits per weight. A byte of `qs` holds the low bits of four elements 32 apart;
 //! a byte of `hmask` the third bits of eight elements 32 apart.
 
-use crate::block_format::BlockFormat;
+use crate::block_format::{BlockFormat, Encode, Row};
+use crate::extremes;
 use crate::formats::q8_k::{BlockQ8K, Q8_K};
 use crate::groups;
+use crate::lanes::{Lanes, transpose};
 use crate::little_endian::LeF16;
+use crate::rounding::round_half_even;
+use crate::search::{signed, weights};
 use ascua_gguf::TensorType;
 use bytemuck::{Pod, Zeroable};
 
@@ -60,6 +64,8 @@ impl BlockFormat for Q3_K {
     type Partner = Q8_K;
     type Activations = [BlockQ8K; 1];
 
+    const ENCODE: Option<Encode<Self>> = Some(encode);
+
     fn decode_block(block: &BlockQ3K, out: &mut [f32; 256]) {
         let d = block.d.to_f32();
         let scales = block.group_scales().map(|scale| d * f32::from(scale));
@@ -70,4 +76,70 @@ impl BlockFormat for Q3_K {
         let product = groups::dot_scaled::<16>(&block.quants(), &block.group_scales(), &facing.qs);
         block.d.to_f32() * facing.d.get() * product as f32
     }
+}
+
+#[inline(always)]
+fn encode(row: Row<'_, [f32; 256]>, out: &mut [BlockQ3K]) {
+    row.each_block_with_importance(out, |values, importance| {
+        let x: [Lanes<16>; 16] = transpose(values);
+        let (d, scales, searched) = match importance {
+            None => without_importance(&x),
+            Some(importance) => {
+                let usual = Lanes::splat(2.0 * weights::sum_of_squares(values) / 256.0);
+                with_importance(&x, &weights::with_importance(&x, &transpose(importance), usual))
+            }
+        };
+        let d = LeF16::from_f32(d);
+        let step = Lanes(scales.map(|scale| d.to_f32() * (f32::from(scale) - 32.0)));
+        let no_step = step.eq(Lanes::ZERO);
+        let mut quants = [0; 256];
+        for i in 0..16 {
+            let chosen = (x[i] / step).round().clamp(-4.0, 3.0) + Lanes::splat(4.0);
+            // Where the scale has become zero the integer does not matter; it is that of the search.
+            let chosen = no_step.select(searched[i], chosen);
+            for group in 0..16 {
+                quants[16 * group + i] = chosen.0[group] as u8;
+            }
+        }
+        BlockQ3K {
+            hmask: groups::join_bits(&quants, 2),
+            qs: groups::join_pairs(&quants),
+            scales: pack_scales(&scales),
+            d,
+        }
+    });
+}
+
+/// Scale of the scales, the scales offset by 32, and the integers offset by 4.
+type Searched = (f32, [u8; 16], [Lanes<16>; 16]);
+
+/// The scale farthest from zero becomes -32.
+#[inline(always)]
+fn without_importance(x: &[Lanes<16>; 16]) -> Searched {
+    let (scales, quants) = signed::descend(x, 4.0);
+    let farthest = extremes::farthest_from_zero(&scales.0);
+    if farthest == 0.0 {
+        return (0.0, [0; 16], quants);
+    }
+    let inverse = -32.0 / farthest;
+    let scales = scales.0.map(|scale| ((round_half_even(inverse * scale) as i8).clamp(-32, 31) + 32) as u8);
+    (1.0 / inverse, scales, quants)
+}
+
+#[inline(always)]
+fn with_importance(x: &[Lanes<16>; 16], weights: &[Lanes<16>; 16]) -> Searched {
+    let found = signed::find(x, weights, 4.0);
+    let (d, scales) = signed::find_one(&found.scale.0, &weights::sums(weights).0, 32.0);
+    (d, scales.map(|scale| scale as u8), x.map(|x| found.quants(x)))
+}
+
+/// The inverse of [`BlockQ3K::group_scales`], of scales offset by 32.
+#[inline(always)]
+fn pack_scales(scales: &[u8; 16]) -> [u8; 12] {
+    let mut packed = [0; 12];
+    for (group, scale) in scales.iter().enumerate() {
+        packed[group % 8] |= (scale & 0xF) << (group / 8 * 4);
+        packed[8 + group % 4] |= (scale >> 4) << (group / 4 * 2);
+    }
+    packed
 }

@@ -2,9 +2,10 @@
 //!
 //! `x = d * (q - 8)`. The low nibbles are the first half of the block, the high nibbles the second.
 
-use crate::block_format::{BlockFormat, Encode};
+use crate::block_format::{BlockFormat, Encode, Row};
 use crate::extremes;
 use crate::formats::q8_0::{BlockQ80, Q8_0};
+use crate::formats::rows_of_32;
 use crate::groups;
 use crate::little_endian::LeF16;
 use crate::rounding;
@@ -43,7 +44,7 @@ impl BlockFormat for Q4_0 {
     type Partner = Q8_0;
     type Activations = [BlockQ80; 1];
 
-    const ENCODE: Option<Encode<Self>> = Some(|values, _| encode(values));
+    const ENCODE: Option<Encode<Self>> = Some(encode);
 
     fn decode_block(block: &BlockQ40, out: &mut [f32; 32]) {
         groups::decode_scaled::<32>(&block.quants(), &[block.d.to_f32()], out);
@@ -54,8 +55,20 @@ impl BlockFormat for Q4_0 {
     }
 }
 
+#[inline(always)]
+fn encode(row: Row<'_, [f32; 32]>, out: &mut [BlockQ40]) {
+    let done = rows_of_32::encode_signed(row, out, 8.0, |d, codes| BlockQ40 {
+        d: LeF16::from_f32(d),
+        qs: groups::join_nibbles(&codes),
+    });
+    if !done {
+        row.each_block(out, encode_without_importance);
+    }
+}
+
 /// The value farthest from zero becomes -8, the end of the wider side.
-fn encode(values: &[f32; 32]) -> BlockQ40 {
+#[inline(always)]
+fn encode_without_importance(values: &[f32; 32]) -> BlockQ40 {
     let d = extremes::farthest_from_zero(values) / -8.0;
     let inverse = extremes::inverse(d);
     let code = |value: f32| (rounding::truncate(value * inverse + 8.5) as i8).min(15) as u8;

@@ -3,9 +3,10 @@
 //! `x = d * q + m`. The low nibbles are the first half of the block, the high nibbles the second. The activations carry
 //! their sum (Q8_1), so the minimum costs one product per block.
 
-use crate::block_format::{BlockFormat, Encode};
+use crate::block_format::{BlockFormat, Encode, Row};
 use crate::extremes;
 use crate::formats::q8_1::{BlockQ81, Q8_1};
+use crate::formats::rows_of_32;
 use crate::groups;
 use crate::little_endian::LeF16;
 use crate::rounding;
@@ -46,7 +47,7 @@ impl BlockFormat for Q4_1 {
     type Partner = Q8_1;
     type Activations = [BlockQ81; 1];
 
-    const ENCODE: Option<Encode<Self>> = Some(|values, _| encode(values));
+    const ENCODE: Option<Encode<Self>> = Some(encode);
 
     fn decode_block(block: &BlockQ41, out: &mut [f32; 32]) {
         groups::decode_affine::<32>(&block.quants(), &[block.d.to_f32()], &[-block.m.to_f32()], out);
@@ -58,7 +59,20 @@ impl BlockFormat for Q4_1 {
     }
 }
 
-fn encode(values: &[f32; 32]) -> BlockQ41 {
+#[inline(always)]
+fn encode(row: Row<'_, [f32; 32]>, out: &mut [BlockQ41]) {
+    let done = rows_of_32::encode_affine(row, out, 15.0, |d, m, codes| BlockQ41 {
+        d: LeF16::from_f32(d),
+        m: LeF16::from_f32(m),
+        qs: groups::join_nibbles(&codes),
+    });
+    if !done {
+        row.each_block(out, encode_without_importance);
+    }
+}
+
+#[inline(always)]
+fn encode_without_importance(values: &[f32; 32]) -> BlockQ41 {
     let (low, high) = extremes::range(values);
     let d = (high - low) / 15.0;
     let inverse = extremes::inverse(d);

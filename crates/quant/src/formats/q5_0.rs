@@ -3,9 +3,10 @@
 //! `x = d * (q - 16)`. The low nibbles are the first half of the block, the high nibbles the second; bit `i` of `qh` is
 //! the fifth bit of element `i`.
 
-use crate::block_format::{BlockFormat, Encode};
+use crate::block_format::{BlockFormat, Encode, Row};
 use crate::extremes;
 use crate::formats::q8_0::{BlockQ80, Q8_0};
+use crate::formats::rows_of_32;
 use crate::groups;
 use crate::little_endian::LeF16;
 use crate::rounding;
@@ -54,7 +55,7 @@ impl BlockFormat for Q5_0 {
     type Partner = Q8_0;
     type Activations = [BlockQ80; 1];
 
-    const ENCODE: Option<Encode<Self>> = Some(|values, _| encode(values));
+    const ENCODE: Option<Encode<Self>> = Some(encode);
 
     fn decode_block(block: &BlockQ50, out: &mut [f32; 32]) {
         groups::decode_scaled::<32>(&block.quants(), &[block.d.to_f32()], out);
@@ -65,8 +66,20 @@ impl BlockFormat for Q5_0 {
     }
 }
 
+#[inline(always)]
+fn encode(row: Row<'_, [f32; 32]>, out: &mut [BlockQ50]) {
+    let done = rows_of_32::encode_signed(row, out, 16.0, |d, codes| {
+        let (qh, qs) = pack_five_bits(&codes);
+        BlockQ50 { d: LeF16::from_f32(d), qh, qs }
+    });
+    if !done {
+        row.each_block(out, encode_without_importance);
+    }
+}
+
 /// The value farthest from zero becomes -16, the end of the wider side.
-fn encode(values: &[f32; 32]) -> BlockQ50 {
+#[inline(always)]
+fn encode_without_importance(values: &[f32; 32]) -> BlockQ50 {
     let d = extremes::farthest_from_zero(values) / -16.0;
     let inverse = extremes::inverse(d);
     let codes = values.map(|value| (rounding::truncate(value * inverse + 16.5) as i8).min(31) as u8);

@@ -2,10 +2,11 @@
 //!
 //! `x = d * q + m`. Packed as Q5_0; the activations carry their sum, as for Q4_1.
 
-use crate::block_format::{BlockFormat, Encode};
+use crate::block_format::{BlockFormat, Encode, Row};
 use crate::extremes;
 use crate::formats::q5_0::{fifth_bits, pack_five_bits};
 use crate::formats::q8_1::{BlockQ81, Q8_1};
+use crate::formats::rows_of_32;
 use crate::groups;
 use crate::little_endian::LeF16;
 use crate::rounding;
@@ -49,7 +50,7 @@ impl BlockFormat for Q5_1 {
     type Partner = Q8_1;
     type Activations = [BlockQ81; 1];
 
-    const ENCODE: Option<Encode<Self>> = Some(|values, _| encode(values));
+    const ENCODE: Option<Encode<Self>> = Some(encode);
 
     fn decode_block(block: &BlockQ51, out: &mut [f32; 32]) {
         groups::decode_affine::<32>(&block.quants(), &[block.d.to_f32()], &[-block.m.to_f32()], out);
@@ -61,7 +62,19 @@ impl BlockFormat for Q5_1 {
     }
 }
 
-fn encode(values: &[f32; 32]) -> BlockQ51 {
+#[inline(always)]
+fn encode(row: Row<'_, [f32; 32]>, out: &mut [BlockQ51]) {
+    let done = rows_of_32::encode_affine(row, out, 31.0, |d, m, codes| {
+        let (qh, qs) = pack_five_bits(&codes);
+        BlockQ51 { d: LeF16::from_f32(d), m: LeF16::from_f32(m), qh, qs }
+    });
+    if !done {
+        row.each_block(out, encode_without_importance);
+    }
+}
+
+#[inline(always)]
+fn encode_without_importance(values: &[f32; 32]) -> BlockQ51 {
     let (low, high) = extremes::range(values);
     let d = (high - low) / 31.0;
     let inverse = extremes::inverse(d);

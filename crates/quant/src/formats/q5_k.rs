@@ -3,11 +3,13 @@
 //! `x = d * scale * q - dmin * minimum`, 5.5 bits per weight. Q4_K with a fifth bit: bit `g` of `qh[i]` belongs to element
 //! `i` of group `g`.
 
-use crate::block_format::BlockFormat;
+use crate::block_format::{BlockFormat, Encode, Row};
+use crate::formats::k_affine::{self, KAffine, PlainWeight, Rules};
 use crate::formats::k_scales;
 use crate::formats::q8_k::{BlockQ8K, Q8_K};
 use crate::groups;
 use crate::little_endian::LeF16;
+use crate::search::affine::{AffineSearch, ErrorMeasure};
 use ascua_gguf::TensorType;
 use bytemuck::{Pod, Zeroable};
 
@@ -53,6 +55,8 @@ impl BlockFormat for Q5_K {
     type Partner = Q8_K;
     type Activations = [BlockQ8K; 1];
 
+    const ENCODE: Option<Encode<Self>> = Some(encode);
+
     fn decode_block(block: &BlockQ5K, out: &mut [f32; 256]) {
         let (d, dmin) = (block.d.to_f32(), block.dmin.to_f32());
         let groups = k_scales::unpack(&block.scales);
@@ -68,4 +72,24 @@ impl BlockFormat for Q5_K {
         let d = facing.d.get();
         d * block.d.to_f32() * product as f32 - d * block.dmin.to_f32() * minimums as f32
     }
+}
+
+#[inline(always)]
+fn encode(row: Row<'_, [f32; 256]>, out: &mut [BlockQ5K]) {
+    const RULES: Rules = Rules {
+        plain: AffineSearch { largest: 31.0, first: -0.5, step: 0.1, tries: 16, error: ErrorMeasure::Square },
+        weight: PlainWeight::MagnitudeAndUsual,
+        usual: 2.0,
+        largest_scale: 63.0,
+    };
+    row.each_block_with_importance(out, |values, importance| {
+        let KAffine { d, dmin, scales, minimums, quants } = k_affine::encode::<8, 32>(values, importance, RULES);
+        BlockQ5K {
+            d,
+            dmin,
+            scales: k_scales::pack(&scales, &minimums),
+            qh: groups::join_bits(&quants, 4),
+            qs: groups::join_nibble_groups(&quants),
+        }
+    });
 }

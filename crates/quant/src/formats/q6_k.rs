@@ -3,10 +3,14 @@
 //! `x = d * scale * (q - 32)`, 6.5625 bits per weight. In each half of 128, the low nibbles of 64 bytes of `ql` are the
 //! first 64 elements and the high nibbles the rest; a byte of `qh` holds the upper bits of four elements 32 apart.
 
-use crate::block_format::BlockFormat;
+use crate::block_format::{BlockFormat, Encode, Row};
+use crate::extremes;
 use crate::formats::q8_k::{BlockQ8K, Q8_K};
 use crate::groups;
+use crate::lanes::{Lanes, transpose};
 use crate::little_endian::LeF16;
+use crate::rounding::round_half_even;
+use crate::search::{signed, weights};
 use ascua_gguf::TensorType;
 use bytemuck::{Pod, Zeroable};
 
@@ -53,6 +57,8 @@ impl BlockFormat for Q6_K {
     type Partner = Q8_K;
     type Activations = [BlockQ8K; 1];
 
+    const ENCODE: Option<Encode<Self>> = Some(encode);
+
     fn decode_block(block: &BlockQ6K, out: &mut [f32; 256]) {
         let d = block.d.to_f32();
         let scales = block.scales.map(|scale| d * f32::from(scale));
@@ -63,4 +69,46 @@ impl BlockFormat for Q6_K {
         let product = groups::dot_scaled::<16>(&block.quants(), &block.scales, &facing.qs);
         block.d.to_f32() * facing.d.get() * product as f32
     }
+}
+
+/// The scale farthest from zero becomes -128.
+#[inline(always)]
+fn encode(row: Row<'_, [f32; 256]>, out: &mut [BlockQ6K]) {
+    row.each_block_with_importance(out, |values, importance| {
+        let x: [Lanes<16>; 16] = transpose(values);
+        let weights = importance.map_or_else(|| weights::squares(&x), |importance| transpose(importance));
+        let found = signed::find(&x, &weights, 32.0);
+        let farthest = extremes::farthest_from_zero(&found.scale.0);
+        if farthest.abs() < signed::NOTHING {
+            return BlockQ6K::zeroed();
+        }
+        let inverse = -128.0 / farthest;
+        let d = LeF16::from_f32(1.0 / inverse);
+        let scales = found.scale.0.map(|scale| round_half_even(inverse * scale).min(127) as i8);
+        let step = Lanes(scales.map(|scale| d.to_f32() * f32::from(scale)));
+        let no_step = step.eq(Lanes::ZERO);
+        let mut quants = [0; 256];
+        for (i, &x) in x.iter().enumerate() {
+            let chosen = (x / step).round().clamp(-32.0, 31.0) + Lanes::splat(32.0);
+            // Where the scale has become zero the integer does not matter; it is that of the search.
+            let chosen = no_step.select(found.quants(x), chosen);
+            for group in 0..16 {
+                quants[16 * group + i] = chosen.0[group] as u8;
+            }
+        }
+        let (ql, qh) = pack(&quants);
+        BlockQ6K { ql, qh, scales, d }
+    });
+}
+
+/// The inverse of [`BlockQ6K::quants`], of integers offset by 32.
+#[inline(always)]
+fn pack(quants: &[u8; 256]) -> ([u8; 128], [u8; 64]) {
+    let mut low = [0; 128];
+    for (low, quants) in low.as_chunks_mut::<64>().0.iter_mut().zip(quants.as_chunks::<128>().0) {
+        for i in 0..64 {
+            low[i] = quants[i] & 0xF | quants[i + 64] << 4;
+        }
+    }
+    (low, groups::join_pairs(&quants.map(|quant| quant >> 4)))
 }

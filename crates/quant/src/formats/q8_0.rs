@@ -32,7 +32,7 @@ impl BlockFormat for Q8_0 {
     type Partner = Q8_0;
     type Activations = [BlockQ80; 1];
 
-    const ENCODE: Option<Encode<Self>> = Some(|values, _| encode(values));
+    const ENCODE: Option<Encode<Self>> = Some(|row, out| row.each_block(out, encode));
 
     fn decode_block(block: &BlockQ80, out: &mut [f32; 32]) {
         groups::decode_scaled::<32>(&block.qs, &[block.d.to_f32()], out);

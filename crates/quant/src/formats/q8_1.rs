@@ -35,7 +35,7 @@ impl BlockFormat for Q8_1 {
     type Partner = Q8_1;
     type Activations = [BlockQ81; 1];
 
-    const ENCODE: Option<Encode<Self>> = Some(|values, _| encode(values));
+    const ENCODE: Option<Encode<Self>> = Some(|row, out| row.each_block(out, encode));
 
     fn decode_block(block: &BlockQ81, out: &mut [f32; 32]) {
         groups::decode_scaled::<32>(&block.qs, &[block.d.to_f32()], out);

@@ -34,7 +34,7 @@ impl BlockFormat for Q8_K {
     type Partner = Q8_K;
     type Activations = [BlockQ8K; 1];
 
-    const ENCODE: Option<Encode<Self>> = Some(|values, _| encode(values));
+    const ENCODE: Option<Encode<Self>> = Some(|row, out| row.each_block(out, encode));
 
     fn decode_block(block: &BlockQ8K, out: &mut [f32; 256]) {
         groups::decode_scaled::<256>(&block.qs, &[block.d.get()], out);

@@ -65,7 +65,7 @@ impl BlockFormat for TQ1_0 {
     type Partner = Q8_K;
     type Activations = [BlockQ8K; 1];
 
-    const ENCODE: Option<Encode<Self>> = Some(|values, _| encode(values));
+    const ENCODE: Option<Encode<Self>> = Some(|row, out| row.each_block(out, encode));
 
     fn decode_block(block: &BlockTQ10, out: &mut [f32; 256]) {
         groups::decode_scaled::<256>(&block.quants(), &[block.d.to_f32()], out);
