@@ -59,12 +59,13 @@ impl<V> Row<'_, V> {
         }
     }
 
-    /// Encodes block by block.
+    /// The values of a block, and its importance.
+    ///
+    /// To be called in a loop that calls the encoder by name: one handed over as a function would be compiled on its own,
+    /// without the instructions of the caller.
     #[inline(always)]
-    pub(crate) fn each_block_with_importance<B>(self, out: &mut [B], encode: impl Fn(&V, Option<&V>) -> B) {
-        for (i, (values, out)) in self.values.iter().zip(out).enumerate() {
-            *out = encode(values, self.importance.map(|importance| &importance[i]));
-        }
+    pub(crate) fn block(&self, i: usize) -> (&V, Option<&V>) {
+        (&self.values[i], self.importance.map(|importance| &importance[i]))
     }
 }
 

@@ -80,44 +80,50 @@ impl BlockFormat for IQ2_S {
 
 #[inline(always)]
 fn encode(row: Row<'_, [f32; 256]>, out: &mut [BlockIQ2S]) {
+    for (i, out) in out.iter_mut().enumerate() {
+        let (values, importance) = row.block(i);
+        *out = encode_block(values, importance);
+    }
+}
+
+#[inline(always)]
+fn encode_block(values: &[f32; 256], importance: Option<&[f32; 256]>) -> BlockIQ2S {
     const SEARCH: PointSearch = PointSearch { largest: 2, reach: 9, step: 0.1, again: Again::OffLattice };
     // Below this, a group counts as all zero.
     const NOTHING: f32 = 1e-8;
     // The scale is lowered by this, which llama.cpp's authors found to lose less.
     const LOWERED: f32 = 0.9875;
     let points = &*search_lattice::IQ2_S;
-    row.each_block_with_importance(out, |values, importance| {
-        let usual = 2.0 * weights::sum_of_squares(values) / 256.0;
-        let mut scales = [0.0; 16];
-        let mut block = BlockIQ2S::zeroed();
-        for (g, x) in values.as_chunks::<16>().0.iter().enumerate() {
-            let weights = match importance {
-                Some(importance) => {
-                    let importance = &importance.as_chunks::<16>().0[g];
-                    std::array::from_fn(|i| importance[i] * (usual + x[i] * x[i]).sqrt())
-                }
-                None => x.map(|x| 0.25 * usual + x * x),
-            };
-            let (x, mut signs) = points::all_signs(x);
-            let highest = points::highest(&x);
-            if highest < NOTHING {
-                continue;
+    let usual = 2.0 * weights::sum_of_squares(values) / 256.0;
+    let mut scales = [0.0; 16];
+    let mut block = BlockIQ2S::zeroed();
+    for (g, x) in values.as_chunks::<16>().0.iter().enumerate() {
+        let weights = match importance {
+            Some(importance) => {
+                let importance = &importance.as_chunks::<16>().0[g];
+                std::array::from_fn(|i| importance[i] * (usual + x[i] * x[i]).sqrt())
             }
-            let group = Magnitudes { x, weights, roots: weights.map(f32::sqrt) };
-            let mut found = SEARCH.find::<24, 16, 8, 2>(points, &group, highest, highest / 5.0);
-            found.turn(&mut signs, 255);
-            for k in 0..2 {
-                let (index, at) = (points.index(found.codes[k]), 2 * g + k);
-                block.qs[at] = index as u8;
-                block.qh[at / 4] |= ((index >> 8) << (at % 4 * 2)) as u8;
-                block.signs[at] = signs[k];
-            }
-            scales[g] = found.scale;
+            None => x.map(|x| 0.25 * usual + x * x),
+        };
+        let (x, mut signs) = points::all_signs(x);
+        let highest = points::highest(&x);
+        if highest < NOTHING {
+            continue;
         }
-        if let Some((d, scales)) = points::odd_scales(&scales, 31.0, 15) {
-            block.d = LeF16::from_f32(d * LOWERED);
-            block.scales = std::array::from_fn(|i| scales[2 * i] | scales[2 * i + 1] << 4);
+        let group = Magnitudes { x, weights, roots: weights.map(f32::sqrt) };
+        let mut found = SEARCH.find::<24, 16, 8, 2>(points, &group, highest, highest / 5.0);
+        found.turn(&mut signs, 255);
+        for k in 0..2 {
+            let (index, at) = (points.index(found.codes[k]), 2 * g + k);
+            block.qs[at] = index as u8;
+            block.qh[at / 4] |= ((index >> 8) << (at % 4 * 2)) as u8;
+            block.signs[at] = signs[k];
         }
-        block
-    });
+        scales[g] = found.scale;
+    }
+    if let Some((d, scales)) = points::odd_scales(&scales, 31.0, 15) {
+        block.d = LeF16::from_f32(d * LOWERED);
+        block.scales = std::array::from_fn(|i| scales[2 * i] | scales[2 * i + 1] << 4);
+    }
+    block
 }

@@ -75,30 +75,36 @@ impl BlockFormat for IQ2_XS {
 
 #[inline(always)]
 fn encode(row: Row<'_, [f32; 256]>, out: &mut [BlockIQ2XS]) {
+    for (i, out) in out.iter_mut().enumerate() {
+        let (values, importance) = row.block(i);
+        *out = encode_block(values, importance);
+    }
+}
+
+#[inline(always)]
+fn encode_block(values: &[f32; 256], importance: Option<&[f32; 256]>) -> BlockIQ2XS {
     const SEARCH: PointSearch = PointSearch { largest: 2, reach: 9, step: 0.1, again: Again::OffLattice };
     let points = &*search_lattice::IQ2_XS;
-    row.each_block_with_importance(out, |values, importance| {
-        let importance = importance.unwrap_or(&weights::EVEN);
-        let usual = weights::sum_of_squares(values) / 256.0;
-        let (mut scales, mut qs) = ([0.0; 16], [LeU16::new(0); 32]);
-        for (g, x) in values.as_chunks::<16>().0.iter().enumerate() {
-            let importance = &importance.as_chunks::<16>().0[g];
-            let weights = std::array::from_fn(|i| importance[i] * (usual + x[i] * x[i]).sqrt());
-            let (x, mut signs) = points::even_signs(x, &weights);
-            let highest = points::highest(&x);
-            if highest < signed::NOTHING {
-                continue;
-            }
-            let group = Magnitudes { x, weights, roots: weights.map(f32::sqrt) };
-            let mut found = SEARCH.find::<24, 16, 8, 2>(points, &group, highest, highest / 5.0);
-            found.turn(&mut signs, 127);
-            for k in 0..2 {
-                qs[2 * g + k] = LeU16::new(points.index(found.codes[k]) as u16 | u16::from(signs[k]) << 9);
-            }
-            scales[g] = found.scale;
+    let importance = importance.unwrap_or(&weights::EVEN);
+    let usual = weights::sum_of_squares(values) / 256.0;
+    let (mut scales, mut qs) = ([0.0; 16], [LeU16::new(0); 32]);
+    for (g, x) in values.as_chunks::<16>().0.iter().enumerate() {
+        let importance = &importance.as_chunks::<16>().0[g];
+        let weights = std::array::from_fn(|i| importance[i] * (usual + x[i] * x[i]).sqrt());
+        let (x, mut signs) = points::even_signs(x, &weights);
+        let highest = points::highest(&x);
+        if highest < signed::NOTHING {
+            continue;
         }
-        let Some((d, scales)) = points::odd_scales(&scales, 31.0, 15) else { return BlockIQ2XS::zeroed() };
-        let scales = std::array::from_fn(|i| scales[2 * i] | scales[2 * i + 1] << 4);
-        BlockIQ2XS { d: LeF16::from_f32(d), qs, scales }
-    });
+        let group = Magnitudes { x, weights, roots: weights.map(f32::sqrt) };
+        let mut found = SEARCH.find::<24, 16, 8, 2>(points, &group, highest, highest / 5.0);
+        found.turn(&mut signs, 127);
+        for k in 0..2 {
+            qs[2 * g + k] = LeU16::new(points.index(found.codes[k]) as u16 | u16::from(signs[k]) << 9);
+        }
+        scales[g] = found.scale;
+    }
+    let Some((d, scales)) = points::odd_scales(&scales, 31.0, 15) else { return BlockIQ2XS::zeroed() };
+    let scales = std::array::from_fn(|i| scales[2 * i] | scales[2 * i + 1] << 4);
+    BlockIQ2XS { d: LeF16::from_f32(d), qs, scales }
 }

@@ -77,42 +77,48 @@ impl BlockFormat for IQ2_XXS {
 
 #[inline(always)]
 fn encode(row: Row<'_, [f32; 256]>, out: &mut [BlockIQ2XXS]) {
+    for (i, out) in out.iter_mut().enumerate() {
+        let (values, importance) = row.block(i);
+        *out = encode_block(values, importance);
+    }
+}
+
+#[inline(always)]
+fn encode_block(values: &[f32; 256], importance: Option<&[f32; 256]>) -> BlockIQ2XXS {
     const SEARCH: PointSearch = PointSearch { largest: 2, reach: 6, step: 0.1, again: Again::All };
     let points = &*search_lattice::IQ2_XXS;
-    row.each_block_with_importance(out, |values, importance| {
-        let importance = importance.unwrap_or(&weights::EVEN);
-        let usual = weights::sum_of_squares(values) / 256.0;
-        let mut groups: [Magnitudes<32>; 8] = std::array::from_fn(|_| Magnitudes::ZERO);
-        let mut signs = [[0; 4]; 8];
-        for (g, group) in groups.iter_mut().enumerate() {
-            let (x, importance) = (&values.as_chunks::<32>().0[g], &importance.as_chunks::<32>().0[g]);
-            let weights = std::array::from_fn(|i| importance[i] * (usual + x[i] * x[i]).sqrt());
-            let (magnitudes, even_signs) = points::even_signs(x, &weights);
-            *group = Magnitudes { x: magnitudes, weights, roots: weights.map(f32::sqrt) };
-            signs[g] = even_signs;
-        }
-        // The scale without a lattice, from which the tries start.
-        let x: [Lanes<8>; 32] = std::array::from_fn(|i| Lanes(std::array::from_fn(|g| groups[g].x[i])));
-        let importance: [Lanes<8>; 32] = std::array::from_fn(|i| Lanes(std::array::from_fn(|g| groups[g].weights[i])));
-        let (first, _) = positive::find(&x, &importance, 4.0);
+    let importance = importance.unwrap_or(&weights::EVEN);
+    let usual = weights::sum_of_squares(values) / 256.0;
+    let mut groups: [Magnitudes<32>; 8] = std::array::from_fn(|_| Magnitudes::ZERO);
+    let mut signs = [[0; 4]; 8];
+    for (g, group) in groups.iter_mut().enumerate() {
+        let (x, importance) = (&values.as_chunks::<32>().0[g], &importance.as_chunks::<32>().0[g]);
+        let weights = std::array::from_fn(|i| importance[i] * (usual + x[i] * x[i]).sqrt());
+        let (magnitudes, even_signs) = points::even_signs(x, &weights);
+        *group = Magnitudes { x: magnitudes, weights, roots: weights.map(f32::sqrt) };
+        signs[g] = even_signs;
+    }
+    // The scale without a lattice, from which the tries start.
+    let x: [Lanes<8>; 32] = std::array::from_fn(|i| Lanes(std::array::from_fn(|g| groups[g].x[i])));
+    let importance: [Lanes<8>; 32] = std::array::from_fn(|i| Lanes(std::array::from_fn(|g| groups[g].weights[i])));
+    let (first, _) = positive::find(&x, &importance, 4.0);
 
-        let mut scales = [0.0; 8];
-        let mut qs = [[0u32; 2]; 8];
-        for (g, group) in groups.iter().enumerate() {
-            let top = 3.0 * first.0[g];
-            if points::highest(&group.x) < signed::NOTHING || !(top > 0.0) {
-                continue;
-            }
-            let mut found = SEARCH.find::<16, 32, 8, 2>(points, group, top, first.0[g]);
-            found.turn(&mut signs[g], 127);
-            for k in 0..4 {
-                qs[g][0] |= (points.index(found.codes[k]) as u32) << (8 * k);
-                qs[g][1] |= u32::from(signs[g][k]) << (7 * k);
-            }
-            scales[g] = found.scale;
+    let mut scales = [0.0; 8];
+    let mut qs = [[0u32; 2]; 8];
+    for (g, group) in groups.iter().enumerate() {
+        let top = 3.0 * first.0[g];
+        if points::highest(&group.x) < signed::NOTHING || !(top > 0.0) {
+            continue;
         }
-        let Some((d, scales)) = points::odd_scales(&scales, 31.0, 15) else { return BlockIQ2XXS::zeroed() };
-        let qs = std::array::from_fn(|g| [qs[g][0], qs[g][1] | u32::from(scales[g]) << 28].map(LeU32::new));
-        BlockIQ2XXS { d: LeF16::from_f32(d), qs }
-    });
+        let mut found = SEARCH.find::<16, 32, 8, 2>(points, group, top, first.0[g]);
+        found.turn(&mut signs[g], 127);
+        for k in 0..4 {
+            qs[g][0] |= (points.index(found.codes[k]) as u32) << (8 * k);
+            qs[g][1] |= u32::from(signs[g][k]) << (7 * k);
+        }
+        scales[g] = found.scale;
+    }
+    let Some((d, scales)) = points::odd_scales(&scales, 31.0, 15) else { return BlockIQ2XXS::zeroed() };
+    let qs = std::array::from_fn(|g| [qs[g][0], qs[g][1] | u32::from(scales[g]) << 28].map(LeU32::new));
+    BlockIQ2XXS { d: LeF16::from_f32(d), qs }
 }

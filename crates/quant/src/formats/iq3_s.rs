@@ -81,42 +81,48 @@ impl BlockFormat for IQ3_S {
 
 #[inline(always)]
 fn encode(row: Row<'_, [f32; 256]>, out: &mut [BlockIQ3S]) {
+    for (i, out) in out.iter_mut().enumerate() {
+        let (values, importance) = row.block(i);
+        *out = encode_block(values, importance);
+    }
+}
+
+#[inline(always)]
+fn encode_block(values: &[f32; 256], importance: Option<&[f32; 256]>) -> BlockIQ3S {
     const SEARCH: PointSearch = PointSearch { largest: 7, reach: 9, step: 0.2, again: Again::AllIfOffLattice };
     // The scale is raised by this, which llama.cpp's authors found to lose less.
     const RAISED: f32 = 1.033;
     let points = &*search_lattice::IQ3_S;
-    row.each_block_with_importance(out, |values, importance| {
-        let usual = 2.0 * weights::sum_of_squares(values) / 256.0;
-        let mut scales = [0.0; 8];
-        let mut block = BlockIQ3S::zeroed();
-        for (g, x) in values.as_chunks::<32>().0.iter().enumerate() {
-            let weights = match importance {
-                Some(importance) => {
-                    let importance = &importance.as_chunks::<32>().0[g];
-                    std::array::from_fn(|i| importance[i] * (usual + x[i] * x[i]).sqrt())
-                }
-                None => x.map(|x| x * x),
-            };
-            let (x, mut signs) = points::all_signs(x);
-            let highest = points::highest(&x);
-            if highest == 0.0 {
-                continue;
+    let usual = 2.0 * weights::sum_of_squares(values) / 256.0;
+    let mut scales = [0.0; 8];
+    let mut block = BlockIQ3S::zeroed();
+    for (g, x) in values.as_chunks::<32>().0.iter().enumerate() {
+        let weights = match importance {
+            Some(importance) => {
+                let importance = &importance.as_chunks::<32>().0[g];
+                std::array::from_fn(|i| importance[i] * (usual + x[i] * x[i]).sqrt())
             }
-            let group = Magnitudes { x, weights, roots: weights.map(f32::sqrt) };
-            let mut found = SEARCH.find::<24, 32, 4, 3>(points, &group, highest, highest / 15.0);
-            found.turn(&mut signs, 255);
-            for k in 0..8 {
-                let index = points.index(found.codes[k]);
-                block.qs[8 * g + k] = index as u8;
-                block.qh[g] |= ((index >> 8) << k) as u8;
-            }
-            block.signs[4 * g..][..4].copy_from_slice(&signs);
-            scales[g] = found.scale;
+            None => x.map(|x| x * x),
+        };
+        let (x, mut signs) = points::all_signs(x);
+        let highest = points::highest(&x);
+        if highest == 0.0 {
+            continue;
         }
-        if let Some((d, scales)) = points::odd_scales(&scales, 31.0, 15) {
-            block.d = LeF16::from_f32(d * RAISED);
-            block.scales = std::array::from_fn(|i| scales[2 * i] | scales[2 * i + 1] << 4);
+        let group = Magnitudes { x, weights, roots: weights.map(f32::sqrt) };
+        let mut found = SEARCH.find::<24, 32, 4, 3>(points, &group, highest, highest / 15.0);
+        found.turn(&mut signs, 255);
+        for k in 0..8 {
+            let index = points.index(found.codes[k]);
+            block.qs[8 * g + k] = index as u8;
+            block.qh[g] |= ((index >> 8) << k) as u8;
         }
-        block
-    });
+        block.signs[4 * g..][..4].copy_from_slice(&signs);
+        scales[g] = found.scale;
+    }
+    if let Some((d, scales)) = points::odd_scales(&scales, 31.0, 15) {
+        block.d = LeF16::from_f32(d * RAISED);
+        block.scales = std::array::from_fn(|i| scales[2 * i] | scales[2 * i + 1] << 4);
+    }
+    block
 }

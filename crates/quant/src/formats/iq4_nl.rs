@@ -4,7 +4,7 @@
 
 use crate::block_format::{BlockFormat, Encode, Row};
 use crate::formats::q8_0::{BlockQ80, Q8_0};
-use crate::formats::rows_of_32::{self, LANES};
+use crate::formats::rows_of_32::{self, Eight, LANES};
 use crate::groups;
 use crate::lanes::Lanes;
 use crate::little_endian::LeF16;
@@ -58,20 +58,26 @@ impl BlockFormat for IQ4_NL {
 
 #[inline(always)]
 fn encode(row: Row<'_, [f32; 32]>, out: &mut [BlockIQ4NL]) {
-    rows_of_32::encode(row, out, |x, importance| {
-        let weights = match importance {
-            None => weights::squares(x),
-            Some(importance) => {
-                let usual = weights::sums(&weights::squares(x)) * Lanes::splat(2.0 / 32.0);
-                weights::with_importance(x, importance, usual)
-            }
-        };
-        let scale = codes::find(x, &weights);
-        let inverse = scale.ne(Lanes::ZERO).select(Lanes::splat(1.0) / scale, Lanes::ZERO);
-        let codes: [[u8; LANES]; 32] = std::array::from_fn(|i| codes::nearest_codes(inverse * x[i]));
-        std::array::from_fn(|block| BlockIQ4NL {
-            d: LeF16::from_f32(scale.0[block]),
-            qs: std::array::from_fn(|i| codes[i][block] | codes[i + 16][block] << 4),
-        })
-    });
+    for (i, out) in out.chunks_mut(LANES).enumerate() {
+        let (x, importance) = rows_of_32::eight(row, i);
+        out.copy_from_slice(&encode_eight(&x, importance.as_ref())[..out.len()]);
+    }
+}
+
+#[inline(always)]
+fn encode_eight(x: &Eight, importance: Option<&Eight>) -> [BlockIQ4NL; LANES] {
+    let weights = match importance {
+        None => weights::squares(x),
+        Some(importance) => {
+            let usual = weights::sums(&weights::squares(x)) * Lanes::splat(2.0 / 32.0);
+            weights::with_importance(x, importance, usual)
+        }
+    };
+    let scale = codes::find(x, &weights);
+    let inverse = scale.ne(Lanes::ZERO).select(Lanes::splat(1.0) / scale, Lanes::ZERO);
+    let codes: [[u8; LANES]; 32] = std::array::from_fn(|i| codes::nearest_codes(inverse * x[i]));
+    std::array::from_fn(|block| BlockIQ4NL {
+        d: LeF16::from_f32(scale.0[block]),
+        qs: std::array::from_fn(|i| codes[i][block] | codes[i + 16][block] << 4),
+    })
 }

@@ -76,36 +76,42 @@ impl BlockFormat for IQ4_XS {
     }
 }
 
-/// The scale farthest from zero becomes -32.
 #[inline(always)]
 fn encode(row: Row<'_, [f32; 256]>, out: &mut [BlockIQ4XS]) {
-    row.each_block_with_importance(out, |values, importance| {
-        let x: [Lanes<8>; 32] = transpose(values);
-        let weights = match importance {
-            None => weights::squares(&x),
-            Some(importance) => {
-                let usual = Lanes::splat(weights::sum_of_squares(values) * (2.0 / 256.0));
-                weights::with_importance(&x, &transpose(importance), usual)
-            }
-        };
-        let scales = codes::find(&x, &weights);
-        let d = -extremes::farthest_from_zero(&scales.0) / 32.0;
-        let scales = (scales * Lanes::splat(extremes::inverse(d))).round().clamp(-32.0, 31.0);
-        let inverse = (Lanes::splat(d) * scales).map(extremes::inverse);
-        let mut qs = [0; 128];
-        for i in 0..16 {
-            let (low, high) = (codes::nearest_codes(inverse * x[i]), codes::nearest_codes(inverse * x[i + 16]));
-            for group in 0..8 {
-                qs[16 * group + i] = low[group] | high[group] << 4;
-            }
+    for (i, out) in out.iter_mut().enumerate() {
+        let (values, importance) = row.block(i);
+        *out = encode_block(values, importance);
+    }
+}
+
+/// The scale farthest from zero becomes -32.
+#[inline(always)]
+fn encode_block(values: &[f32; 256], importance: Option<&[f32; 256]>) -> BlockIQ4XS {
+    let x: [Lanes<8>; 32] = transpose(values);
+    let weights = match importance {
+        None => weights::squares(&x),
+        Some(importance) => {
+            let usual = Lanes::splat(weights::sum_of_squares(values) * (2.0 / 256.0));
+            weights::with_importance(&x, &transpose(importance), usual)
         }
-        let scales = scales.0.map(|scale| (scale + 32.0) as u8);
-        let upper = scales.iter().enumerate().fold(0, |bits, (i, scale)| bits | u16::from(scale >> 4) << (2 * i));
-        BlockIQ4XS {
-            d: LeF16::from_f32(d),
-            scales_h: LeU16::new(upper),
-            scales_l: std::array::from_fn(|i| scales[2 * i] & 0xF | scales[2 * i + 1] << 4),
-            qs,
+    };
+    let scales = codes::find(&x, &weights);
+    let d = -extremes::farthest_from_zero(&scales.0) / 32.0;
+    let scales = (scales * Lanes::splat(extremes::inverse(d))).round().clamp(-32.0, 31.0);
+    let inverse = (Lanes::splat(d) * scales).map(extremes::inverse);
+    let mut qs = [0; 128];
+    for i in 0..16 {
+        let (low, high) = (codes::nearest_codes(inverse * x[i]), codes::nearest_codes(inverse * x[i + 16]));
+        for group in 0..8 {
+            qs[16 * group + i] = low[group] | high[group] << 4;
         }
-    });
+    }
+    let scales = scales.0.map(|scale| (scale + 32.0) as u8);
+    let upper = scales.iter().enumerate().fold(0, |bits, (i, scale)| bits | u16::from(scale >> 4) << (2 * i));
+    BlockIQ4XS {
+        d: LeF16::from_f32(d),
+        scales_h: LeU16::new(upper),
+        scales_l: std::array::from_fn(|i| scales[2 * i] & 0xF | scales[2 * i + 1] << 4),
+        qs,
+    }
 }

@@ -70,15 +70,21 @@ impl BlockFormat for Q2_K {
 
 #[inline(always)]
 fn encode(row: Row<'_, [f32; 256]>, out: &mut [BlockQ2K]) {
+    for (i, out) in out.iter_mut().enumerate() {
+        let (values, importance) = row.block(i);
+        *out = encode_block(values, importance);
+    }
+}
+
+#[inline(always)]
+fn encode_block(values: &[f32; 256], importance: Option<&[f32; 256]>) -> BlockQ2K {
     const RULES: Rules = Rules {
         plain: AffineSearch { largest: 3.0, first: -0.5, step: 0.1, tries: 16, error: ErrorMeasure::Magnitude },
         weight: PlainWeight::Magnitude,
         usual: 1.0,
         largest_scale: 15.0,
     };
-    row.each_block_with_importance(out, |values, importance| {
-        let KAffine { d, dmin, scales, minimums, quants } = k_affine::encode::<16, 16>(values, importance, RULES);
-        let scales = std::array::from_fn(|group| scales[group] | minimums[group] << 4);
-        BlockQ2K { scales, qs: groups::join_pairs(&quants), d, dmin }
-    });
+    let KAffine { d, dmin, scales, minimums, quants } = k_affine::encode::<16, 16>(values, importance, RULES);
+    let scales = std::array::from_fn(|group| scales[group] | minimums[group] << 4);
+    BlockQ2K { scales, qs: groups::join_pairs(&quants), d, dmin }
 }

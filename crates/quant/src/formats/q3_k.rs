@@ -80,34 +80,35 @@ impl BlockFormat for Q3_K {
 
 #[inline(always)]
 fn encode(row: Row<'_, [f32; 256]>, out: &mut [BlockQ3K]) {
-    row.each_block_with_importance(out, |values, importance| {
-        let x: [Lanes<16>; 16] = transpose(values);
-        let (d, scales, searched) = match importance {
-            None => without_importance(&x),
-            Some(importance) => {
-                let usual = Lanes::splat(2.0 * weights::sum_of_squares(values) / 256.0);
-                with_importance(&x, &weights::with_importance(&x, &transpose(importance), usual))
-            }
-        };
-        let d = LeF16::from_f32(d);
-        let step = Lanes(scales.map(|scale| d.to_f32() * (f32::from(scale) - 32.0)));
-        let no_step = step.eq(Lanes::ZERO);
-        let mut quants = [0; 256];
-        for i in 0..16 {
-            let chosen = (x[i] / step).round().clamp(-4.0, 3.0) + Lanes::splat(4.0);
-            // Where the scale has become zero the integer does not matter; it is that of the search.
-            let chosen = no_step.select(searched[i], chosen);
-            for group in 0..16 {
-                quants[16 * group + i] = chosen.0[group] as u8;
-            }
+    for (i, out) in out.iter_mut().enumerate() {
+        let (values, importance) = row.block(i);
+        *out = encode_block(values, importance);
+    }
+}
+
+#[inline(always)]
+fn encode_block(values: &[f32; 256], importance: Option<&[f32; 256]>) -> BlockQ3K {
+    let x: [Lanes<16>; 16] = transpose(values);
+    let (d, scales, searched) = match importance {
+        None => without_importance(&x),
+        Some(importance) => {
+            let usual = Lanes::splat(2.0 * weights::sum_of_squares(values) / 256.0);
+            with_importance(&x, &weights::with_importance(&x, &transpose(importance), usual))
         }
-        BlockQ3K {
-            hmask: groups::join_bits(&quants, 2),
-            qs: groups::join_pairs(&quants),
-            scales: pack_scales(&scales),
-            d,
+    };
+    let d = LeF16::from_f32(d);
+    let step = Lanes(scales.map(|scale| d.to_f32() * (f32::from(scale) - 32.0)));
+    let no_step = step.eq(Lanes::ZERO);
+    let mut quants = [0; 256];
+    for i in 0..16 {
+        let chosen = (x[i] / step).round().clamp(-4.0, 3.0) + Lanes::splat(4.0);
+        // Where the scale has become zero the integer does not matter; it is that of the search.
+        let chosen = no_step.select(searched[i], chosen);
+        for group in 0..16 {
+            quants[16 * group + i] = chosen.0[group] as u8;
         }
-    });
+    }
+    BlockQ3K { hmask: groups::join_bits(&quants, 2), qs: groups::join_pairs(&quants), scales: pack_scales(&scales), d }
 }
 
 /// Scale of the scales, the scales offset by 32, and the integers offset by 4.

@@ -76,20 +76,26 @@ impl BlockFormat for Q5_K {
 
 #[inline(always)]
 fn encode(row: Row<'_, [f32; 256]>, out: &mut [BlockQ5K]) {
+    for (i, out) in out.iter_mut().enumerate() {
+        let (values, importance) = row.block(i);
+        *out = encode_block(values, importance);
+    }
+}
+
+#[inline(always)]
+fn encode_block(values: &[f32; 256], importance: Option<&[f32; 256]>) -> BlockQ5K {
     const RULES: Rules = Rules {
         plain: AffineSearch { largest: 31.0, first: -0.5, step: 0.1, tries: 16, error: ErrorMeasure::Square },
         weight: PlainWeight::MagnitudeAndUsual,
         usual: 2.0,
         largest_scale: 63.0,
     };
-    row.each_block_with_importance(out, |values, importance| {
-        let KAffine { d, dmin, scales, minimums, quants } = k_affine::encode::<8, 32>(values, importance, RULES);
-        BlockQ5K {
-            d,
-            dmin,
-            scales: k_scales::pack(&scales, &minimums),
-            qh: groups::join_bits(&quants, 4),
-            qs: groups::join_nibble_groups(&quants),
-        }
-    });
+    let KAffine { d, dmin, scales, minimums, quants } = k_affine::encode::<8, 32>(values, importance, RULES);
+    BlockQ5K {
+        d,
+        dmin,
+        scales: k_scales::pack(&scales, &minimums),
+        qh: groups::join_bits(&quants, 4),
+        qs: groups::join_nibble_groups(&quants),
+    }
 }

@@ -71,34 +71,40 @@ impl BlockFormat for Q6_K {
     }
 }
 
-/// The scale farthest from zero becomes -128.
 #[inline(always)]
 fn encode(row: Row<'_, [f32; 256]>, out: &mut [BlockQ6K]) {
-    row.each_block_with_importance(out, |values, importance| {
-        let x: [Lanes<16>; 16] = transpose(values);
-        let weights = importance.map_or_else(|| weights::squares(&x), |importance| transpose(importance));
-        let found = signed::find(&x, &weights, 32.0);
-        let farthest = extremes::farthest_from_zero(&found.scale.0);
-        if farthest.abs() < signed::NOTHING {
-            return BlockQ6K::zeroed();
+    for (i, out) in out.iter_mut().enumerate() {
+        let (values, importance) = row.block(i);
+        *out = encode_block(values, importance);
+    }
+}
+
+/// The scale farthest from zero becomes -128.
+#[inline(always)]
+fn encode_block(values: &[f32; 256], importance: Option<&[f32; 256]>) -> BlockQ6K {
+    let x: [Lanes<16>; 16] = transpose(values);
+    let weights = importance.map_or_else(|| weights::squares(&x), |importance| transpose(importance));
+    let found = signed::find(&x, &weights, 32.0);
+    let farthest = extremes::farthest_from_zero(&found.scale.0);
+    if farthest.abs() < signed::NOTHING {
+        return BlockQ6K::zeroed();
+    }
+    let inverse = -128.0 / farthest;
+    let d = LeF16::from_f32(1.0 / inverse);
+    let scales = found.scale.0.map(|scale| round_half_even(inverse * scale).min(127) as i8);
+    let step = Lanes(scales.map(|scale| d.to_f32() * f32::from(scale)));
+    let no_step = step.eq(Lanes::ZERO);
+    let mut quants = [0; 256];
+    for (i, &x) in x.iter().enumerate() {
+        let chosen = (x / step).round().clamp(-32.0, 31.0) + Lanes::splat(32.0);
+        // Where the scale has become zero the integer does not matter; it is that of the search.
+        let chosen = no_step.select(found.quants(x), chosen);
+        for group in 0..16 {
+            quants[16 * group + i] = chosen.0[group] as u8;
         }
-        let inverse = -128.0 / farthest;
-        let d = LeF16::from_f32(1.0 / inverse);
-        let scales = found.scale.0.map(|scale| round_half_even(inverse * scale).min(127) as i8);
-        let step = Lanes(scales.map(|scale| d.to_f32() * f32::from(scale)));
-        let no_step = step.eq(Lanes::ZERO);
-        let mut quants = [0; 256];
-        for (i, &x) in x.iter().enumerate() {
-            let chosen = (x / step).round().clamp(-32.0, 31.0) + Lanes::splat(32.0);
-            // Where the scale has become zero the integer does not matter; it is that of the search.
-            let chosen = no_step.select(found.quants(x), chosen);
-            for group in 0..16 {
-                quants[16 * group + i] = chosen.0[group] as u8;
-            }
-        }
-        let (ql, qh) = pack(&quants);
-        BlockQ6K { ql, qh, scales, d }
-    });
+    }
+    let (ql, qh) = pack(&quants);
+    BlockQ6K { ql, qh, scales, d }
 }
 
 /// The inverse of [`BlockQ6K::quants`], of integers offset by 32.

@@ -3,8 +3,6 @@
 //! Here too what Q4_0, Q4_1, Q5_0 and Q5_1 share with importance: without, they need no search. Source: llama.cpp,
 //! `quantize_row_q4_0_impl` and its three relatives.
 
-use std::array::from_fn;
-
 use crate::block_format::Row;
 use crate::lanes::{Lanes, transpose};
 use crate::search::affine::AffineSearch;
@@ -16,25 +14,19 @@ pub(crate) const LANES: usize = 8;
 /// The values of eight blocks, element by element.
 pub(crate) type Eight = [Lanes<LANES>; 32];
 
-/// Gives eight blocks at a time, with their importance where there is one, to `encode`, which gives them encoded. What is
-/// missing at the end of a row is zero.
+/// The values of blocks `8 * i` and following, and their importance. What is missing at the end of a row is zero.
 #[inline(always)]
-pub(crate) fn encode<B: Copy>(
-    row: Row<'_, [f32; 32]>,
-    out: &mut [B],
-    encode: impl Fn(&Eight, Option<&Eight>) -> [B; LANES],
-) {
-    for (i, out) in out.chunks_mut(LANES).enumerate() {
-        let eight = |all: &[[f32; 32]]| {
-            let mut values = [[0.0; 32]; LANES];
-            values[..out.len()].copy_from_slice(&all[LANES * i..][..out.len()]);
-            transpose::<LANES, 32>(values.as_flattened())
-        };
-        let values = eight(row.values);
-        let importance = row.importance.map(eight);
-        let blocks = encode(&values, importance.as_ref());
-        out.copy_from_slice(&blocks[..out.len()]);
-    }
+pub(crate) fn eight(row: Row<'_, [f32; 32]>, i: usize) -> (Eight, Option<Eight>) {
+    (eight_of(row.values, i), row.importance.map(|importance| eight_of(importance, i)))
+}
+
+#[inline(always)]
+fn eight_of(all: &[[f32; 32]], i: usize) -> Eight {
+    let rest = &all[LANES * i..];
+    let there = rest.len().min(LANES);
+    let mut values = [[0.0; 32]; LANES];
+    values[..there].copy_from_slice(&rest[..there]);
+    transpose::<LANES, 32>(values.as_flattened())
 }
 
 /// Where there is importance, encodes the row with signed codes of `2 * half` steps; says whether it did. `block` takes
@@ -50,11 +42,14 @@ pub(crate) fn encode_signed<B: Copy>(
         return false;
     }
     let usual = usual_square(row.values);
-    encode(row, out, |x, importance| {
-        let found = signed::find(x, &weights_of(x, importance, usual), half);
+    for (i, out) in out.chunks_mut(LANES).enumerate() {
+        let (x, importance) = eight(row, i);
+        let found = signed::find(&x, &weights_of(&x, importance, usual), half);
         let codes = x.map(|x| found.quants(x));
-        from_fn(|lane| block(found.scale.0[lane], codes.map(|code| code.0[lane] as u8)))
-    });
+        for (lane, out) in out.iter_mut().enumerate() {
+            *out = block(found.scale.0[lane], codes.map(|code| code.0[lane] as u8));
+        }
+    }
     true
 }
 
@@ -70,12 +65,15 @@ pub(crate) fn encode_affine<B: Copy>(
         return false;
     }
     let usual = usual_square(row.values);
-    encode(row, out, |x, importance| {
+    for (i, out) in out.chunks_mut(LANES).enumerate() {
+        let (x, importance) = eight(row, i);
         let search = AffineSearch { largest, ..AffineSearch::WITH_IMPORTANCE };
-        let found = search.find(x, &weights_of(x, importance, usual));
+        let found = search.find(&x, &weights_of(&x, importance, usual));
         let codes = x.map(|x| found.quants(x, largest));
-        from_fn(|lane| block(found.scale.0[lane], -found.minimum.0[lane], codes.map(|code| code.0[lane] as u8)))
-    });
+        for (lane, out) in out.iter_mut().enumerate() {
+            *out = block(found.scale.0[lane], -found.minimum.0[lane], codes.map(|code| code.0[lane] as u8));
+        }
+    }
     true
 }
 
@@ -87,9 +85,9 @@ fn usual_square(values: &[[f32; 32]]) -> f32 {
 }
 
 #[inline(always)]
-fn weights_of(x: &Eight, importance: Option<&Eight>, usual: f32) -> Eight {
+fn weights_of(x: &Eight, importance: Option<Eight>, usual: f32) -> Eight {
     match importance {
-        Some(importance) => weights::with_importance(x, importance, Lanes::splat(usual)),
+        Some(importance) => weights::with_importance(x, &importance, Lanes::splat(usual)),
         None => weights::squares(x),
     }
 }

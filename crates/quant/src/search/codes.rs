@@ -19,26 +19,33 @@ pub(crate) fn find<const G: usize, const N: usize>(x: &[Lanes<G>; N], weights: &
     let first = f32::from(IQ4_VALUES[0]);
     let farthest = farthest_from_zero(x);
     let nothing = farthest.abs().lt(Lanes::splat(NOTHING));
-    let sums = |inverse: Lanes<G>| {
-        let (mut sum_qx, mut sum_q2) = (Lanes::ZERO, Lanes::ZERO);
-        for i in 0..N {
-            let value = nearest_values(inverse * x[i]);
-            let weighted = weights[i] * value;
-            sum_qx += weighted * x[i];
-            sum_q2 += weighted * value;
-        }
-        (sum_qx, sum_q2)
-    };
-    let (sum_qx, sum_q2) = sums(Lanes::splat(1.0) / (-farthest / Lanes::splat(first)));
+    let (sum_qx, sum_q2) = sums(x, weights, Lanes::splat(1.0) / (-farthest / Lanes::splat(first)));
     let mut scale = sum_q2.gt(Lanes::ZERO).select(sum_qx / sum_q2, Lanes::ZERO);
     let mut best = scale * sum_qx;
     for step in -STEPS..=STEPS {
-        let (sum_qx, sum_q2) = sums(Lanes::splat(step as f32 + first) / farthest);
+        let (sum_qx, sum_q2) = sums(x, weights, Lanes::splat(step as f32 + first) / farthest);
         let better = sum_q2.gt(Lanes::ZERO).and((sum_qx * sum_qx).gt(best * sum_q2));
         scale = better.select(sum_qx / sum_q2, scale);
         best = better.select(scale * sum_qx, best);
     }
     nothing.select(Lanes::ZERO, scale)
+}
+
+/// The sums of weighted products with the values under a scale, and of the weighted values' squares.
+#[inline(always)]
+fn sums<const G: usize, const N: usize>(
+    x: &[Lanes<G>; N],
+    weights: &[Lanes<G>; N],
+    inverse: Lanes<G>,
+) -> (Lanes<G>, Lanes<G>) {
+    let (mut sum_qx, mut sum_q2) = (Lanes::ZERO, Lanes::ZERO);
+    for i in 0..N {
+        let value = nearest_values(inverse * x[i]);
+        let weighted = weights[i] * value;
+        sum_qx += weighted * x[i];
+        sum_q2 += weighted * value;
+    }
+    (sum_qx, sum_q2)
 }
 
 /// The values half way between two neighbours: from one on, the upper is the nearest.

@@ -107,7 +107,7 @@ impl<const D: usize, const BITS: usize> Lattice<D, BITS> {
     }
 
     /// The code of the point near `code`, itself no point, with the least error for `x` under a scale, where an element
-    /// of level `l` has the value `scale * values[l]`.
+    /// of level `l` has the value `scale * (first + step * l)`.
     #[inline(always)]
     pub(crate) fn nearest(
         &self,
@@ -115,7 +115,7 @@ impl<const D: usize, const BITS: usize> Lattice<D, BITS> {
         x: &[f32; D],
         weights: &[f32; D],
         scale: f32,
-        value: impl Fn(i32) -> f32,
+        [first, step]: [f32; 2],
     ) -> u16 {
         let (start, end) = self.near[usize::from(code)];
         let near = self.neighbours[start as usize..end as usize].as_chunks::<LANES>().0;
@@ -126,7 +126,7 @@ impl<const D: usize, const BITS: usize> Lattice<D, BITS> {
             for i in 0..D {
                 for lane in 0..LANES {
                     let level = codes[lane] >> (BITS * i) & ((1 << BITS) - 1);
-                    let difference = scale * value(level) - x[i];
+                    let difference = scale * (first + step * level as f32) - x[i];
                     error[lane] += weights[i] * difference * difference;
                 }
             }
@@ -148,8 +148,5 @@ impl<const D: usize, const BITS: usize> Lattice<D, BITS> {
     }
 }
 
-/// Level to magnitude: 1, 3, 5 and so on.
-#[inline(always)]
-pub(crate) fn odd(level: i32) -> f32 {
-    (2 * level + 1) as f32
-}
+/// Levels to magnitudes: 1, 3, 5 and so on.
+pub(crate) const ODD: [f32; 2] = [1.0, 2.0];

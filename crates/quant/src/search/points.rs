@@ -8,7 +8,7 @@
 use std::array::from_fn;
 
 use crate::lanes::Lanes;
-use crate::search::lattice::{Lattice, odd};
+use crate::search::lattice::{Lattice, ODD};
 
 /// The most points a group has.
 const MOST: usize = 8;
@@ -98,7 +98,7 @@ impl PointSearch {
                 let code = codes[k][attempt];
                 if !lattice.has(code) {
                     off_lattice[attempt] |= 1 << k;
-                    codes[k][attempt] = lattice.nearest(code, x, roots, 1.0 / inverse[attempt], odd);
+                    codes[k][attempt] = lattice.nearest(code, x, roots, 1.0 / inverse[attempt], ODD);
                 }
             }
         }
@@ -135,7 +135,7 @@ impl PointSearch {
                     code = code << BITS | level as u16;
                 }
                 points.codes[k] =
-                    if lattice.has(code) { code } else { lattice.nearest(code, x, roots, points.scale, odd) };
+                    if lattice.has(code) { code } else { lattice.nearest(code, x, roots, points.scale, ODD) };
             }
             let (mut sum_qx, mut sum_q2) = (0.0, 0.0);
             for i in 0..N {
@@ -149,6 +149,12 @@ impl PointSearch {
         }
         points
     }
+}
+
+/// Level to magnitude.
+#[inline(always)]
+fn odd(level: i32) -> f32 {
+    (2 * level + 1) as f32
 }
 
 /// Magnitudes and signs (bit set: negative) of eight elements each.

@@ -28,28 +28,36 @@ pub(crate) struct Signed<const G: usize> {
 pub(crate) fn find<const G: usize, const N: usize>(x: &[Lanes<G>; N], weights: &[Lanes<G>; N], half: f32) -> Signed<G> {
     let farthest = farthest_from_zero(x);
     let nothing = farthest.abs().lt(Lanes::splat(NOTHING));
-    let sums = |inverse: Lanes<G>| {
-        let (mut sum_lx, mut sum_l2) = (Lanes::ZERO, Lanes::ZERO);
-        for i in 0..N {
-            let quant = (inverse * x[i]).round().clamp(-half, half - 1.0);
-            sum_lx += weights[i] * x[i] * quant;
-            sum_l2 += weights[i] * quant * quant;
-        }
-        (sum_lx, sum_l2)
-    };
     let mut inverse = Lanes::splat(-half) / farthest;
-    let (sum_lx, sum_l2) = sums(inverse);
+    let (sum_lx, sum_l2) = sums(x, weights, half, inverse);
     let mut scale = sum_l2.ne(Lanes::ZERO).select(sum_lx / sum_l2, Lanes::ZERO);
     let mut best = scale * sum_lx;
     for place in PLACES {
         let tried = Lanes::splat(-(half + 0.1 * place)) / farthest;
-        let (sum_lx, sum_l2) = sums(tried);
+        let (sum_lx, sum_l2) = sums(x, weights, half, tried);
         let better = sum_l2.gt(Lanes::ZERO).and((sum_lx * sum_lx).gt(best * sum_l2));
         scale = better.select(sum_lx / sum_l2, scale);
         best = better.select(scale * sum_lx, best);
         inverse = better.select(tried, inverse);
     }
     Signed { scale: nothing.select(Lanes::ZERO, scale), half, inverse, nothing }
+}
+
+/// The sums of weighted products with the integers under a scale, and of the weighted integers' squares.
+#[inline(always)]
+fn sums<const G: usize, const N: usize>(
+    x: &[Lanes<G>; N],
+    weights: &[Lanes<G>; N],
+    half: f32,
+    inverse: Lanes<G>,
+) -> (Lanes<G>, Lanes<G>) {
+    let (mut sum_lx, mut sum_l2) = (Lanes::ZERO, Lanes::ZERO);
+    for i in 0..N {
+        let quant = (inverse * x[i]).round().clamp(-half, half - 1.0);
+        sum_lx += weights[i] * x[i] * quant;
+        sum_l2 += weights[i] * quant * quant;
+    }
+    (sum_lx, sum_l2)
 }
 
 impl<const G: usize> Signed<G> {
