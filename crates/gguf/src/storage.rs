@@ -56,6 +56,18 @@ impl Storage {
             let _ = mapping.advise(memmap2::Advice::WillNeed);
         }
     }
+
+    /// Tells the operating system that `start..end` is not needed for now: its pages leave memory, and come back from the
+    /// file when they are touched.
+    pub fn release(&self, start: usize, end: usize) {
+        #[cfg(unix)]
+        if let Storage::Mapped(mapping) = self {
+            // SAFETY: the mapping is of a file and never written to, so what its pages hold can always be read again.
+            let _ = unsafe { mapping.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, end - start) };
+        }
+        #[cfg(not(unix))]
+        let _ = (start, end);
+    }
 }
 
 impl Deref for Storage {

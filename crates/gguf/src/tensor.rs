@@ -115,6 +115,12 @@ impl TensorData {
         let (start, end) = range().unwrap_or((0, 0));
         TensorData { storage: storage.clone(), start, end }
     }
+
+    /// Tells the operating system that the bytes are not needed for now, so that their memory can be used for others. They
+    /// stay readable, from the file.
+    pub fn release(&self) {
+        self.storage.release(self.start, self.end);
+    }
 }
 
 impl Deref for TensorData {

@@ -193,8 +193,13 @@ impl<'a> GgufWriter<'a> {
     /// Writes the model in parts `prefix-00001-of-0000N.gguf`; gives their paths. The keys go into the first part.
     /// The parts get their names when all are written, the first one last.
     pub fn write_split(&mut self, prefix: impl AsRef<Path>, limit: SplitLimit) -> Result<Vec<PathBuf>, WriteError> {
-        let prefix = prefix.as_ref();
         let lengths = self.part_lengths(limit)?;
+        self.write_parts(prefix, &lengths)
+    }
+
+    /// As [`GgufWriter::write_split`], with so many tensors in each part; what is missing in `lengths` goes into the last.
+    pub fn write_parts(&mut self, prefix: impl AsRef<Path>, lengths: &[usize]) -> Result<Vec<PathBuf>, WriteError> {
+        let prefix = prefix.as_ref();
         let count = lengths.len() as u64;
         if count > MAX_PARTS {
             return Err(WriteError::Parts { found: count });
@@ -202,7 +207,8 @@ impl<'a> GgufWriter<'a> {
         let total = self.tensors.len();
         let mut rest = self.tensors.as_mut_slice();
         let mut files = Vec::new();
-        for (number, length) in (0..count).zip(lengths) {
+        for (number, &length) in (0..count).zip(lengths) {
+            let length = if number + 1 == count { rest.len() } else { length.min(rest.len()) };
             let (part, after) = rest.split_at_mut(length);
             rest = after;
             let metadata = part_metadata(&self.metadata, number, count, total);
