@@ -9,6 +9,7 @@ use ascua::engine::EngineError;
 use ascua::gguf::{GgufError, Malformed};
 use ascua::models::ModelError;
 use ascua::tokenizer::TokenizerError;
+use ascua_convert::quantize::QuantizeError;
 use ascua_hub::HubError;
 
 use crate::terminal::Style;
@@ -97,6 +98,9 @@ fn hint(error: &anyhow::Error) -> Option<String> {
     if let Some(error) = find::<HubError>(error) {
         return error.hint();
     }
+    if let Some(hint) = find::<QuantizeError>(error).and_then(quantize_hint) {
+        return Some(hint.into());
+    }
     let facade = find::<ascua::Error>(error);
     let engine = match facade {
         Some(ascua::Error::Engine(error)) => Some(error),
@@ -141,6 +145,17 @@ fn engine_hint(error: &EngineError) -> Option<String> {
         EngineError::Model(ModelError::UnknownArchitecture { .. }) => {
             Some("`ascua info` still shows what is in the file".into())
         }
+        _ => None,
+    }
+}
+
+fn quantize_hint(error: &QuantizeError) -> Option<&'static str> {
+    match error {
+        QuantizeError::Requantise { .. } => Some("take the original in F16, BF16 or F32, or --allow-requantize"),
+        QuantizeError::NeedsImportance { .. } => Some("give one with --imatrix, or take a larger type"),
+        QuantizeError::Exists { .. } => Some("--force replaces it"),
+        QuantizeError::Same { .. } => Some("give the output another name"),
+        QuantizeError::Codec { .. } => Some("`ascua quantize --list-types` shows the types that can be written"),
         _ => None,
     }
 }

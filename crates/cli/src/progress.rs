@@ -1,4 +1,4 @@
-//! The progress of a download, and of a long prompt: bars with speed and time left on a terminal; elsewhere a line every
+//! The progress of a download, of work on a file, and of a long prompt: bars with speed and time left on a terminal; elsewhere a line every
 //! tenth of a download, and nothing of a prompt.
 
 use std::io::{IsTerminal, stderr};
@@ -143,6 +143,49 @@ impl PromptProgress {
     /// Takes the bar away.
     pub fn clear(&mut self) {
         if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// Shows how far work on a file is: a bar on a terminal, elsewhere a line every tenth.
+pub struct WorkProgress {
+    verb: &'static str,
+    bar: Option<ProgressBar>,
+    tenths: u64,
+}
+
+impl WorkProgress {
+    /// Shows nothing until the first report.
+    pub fn new(verb: &'static str) -> WorkProgress {
+        WorkProgress { verb, bar: None, tenths: 0 }
+    }
+
+    /// So many bytes are done, and this is at work.
+    pub fn report(&mut self, name: &str, done: u64, total: u64) {
+        if !stderr().is_terminal() {
+            let tenths = (done as f64 / total.max(1) as f64 * 10.0) as u64;
+            if tenths > self.tenths {
+                self.tenths = tenths;
+                output::note(&format!("{}: {} % of {}", self.verb, tenths * 10, bytes(total)));
+            }
+            return;
+        }
+        let bar = self.bar.get_or_insert_with(|| {
+            let target = ProgressDrawTarget::stderr_with_hz(REDRAWS_PER_SECOND);
+            let bar = ProgressBar::with_draw_target(Some(total), target);
+            bar.set_style(style(true));
+            bar.set_prefix(self.verb);
+            bar
+        });
+        bar.set_message(name.to_owned());
+        bar.set_position(done);
+    }
+}
+
+impl Drop for WorkProgress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
     }

@@ -10,7 +10,9 @@ use support::{Bench, Template, write_model};
 fn every_command_has_help_with_examples_and_exit_codes() {
     let bench = Bench::new();
     let overview = bench.run(&["--help"]).success();
-    for command in ["run", "chat", "info", "tokenize", "perplexity", "bench", "logits", "pull", "list", "rm"] {
+    for command in
+        ["run", "chat", "info", "tokenize", "perplexity", "bench", "logits", "quantize", "pull", "list", "rm"]
+    {
         assert!(overview.contains(&format!("  {command} ")), "`{command}` is not in the overview:\n{overview}");
         let help = bench.run(&[command, "--help"]).success();
         for part in ["Usage:", "Examples:", &format!("ascua {command}"), "Exit codes: 0 success"] {
@@ -51,6 +53,11 @@ fn wrong_usage_ends_with_code_2_and_says_what_is_wrong() {
         (&["run", "{model}", "--raw", "--system", "x", "hi"], "cannot be used with"),
         (&["run", "{model}"], "the prompt is empty"),
         (&["info"], "required"),
+        (&["quantize"], "required"),
+        (&["quantize", "{model}", "out.gguf", "Q9_K"], "unknown type `Q9_K`"),
+        (&["quantize", "{model}", "out.gguf", "Q8_0", "--tensor-type", "attn_q"], "`attn_q` is not PATTERN=TYPE"),
+        (&["quantize", "{model}", "out.gguf", "Q8_0", "--output-tensor-type", "q9"], "unknown tensor type `q9`"),
+        (&["quantize", "{model}", "out.gguf", "Q8_0", "--override-kv", "a=b"], "`a=b` is not KEY=TYPE:VALUE"),
         (&["tokenize"], "required"),
         (&["rm"], "required"),
     ];

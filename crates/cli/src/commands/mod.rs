@@ -7,6 +7,7 @@ mod list;
 mod logits;
 mod perplexity;
 mod pull;
+mod quantize;
 mod rm;
 mod run;
 mod tokenize;
@@ -40,6 +41,7 @@ commands! {
     Perplexity => perplexity,
     Bench => bench,
     Logits => logits,
+    Quantize => quantize,
     Pull => pull,
     List => list,
     Rm => rm,

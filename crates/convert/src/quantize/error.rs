@@ -33,7 +33,9 @@ pub enum QuantizeError {
         source: QuantError,
     },
     /// The tensor is quantised already.
-    #[error("tensor `{name}` is {found} already: to quantise it again, to {wanted}, loses more than once from the original")]
+    #[error(
+        "tensor `{name}` is {found} already: to quantise it again, to {wanted}, loses more than once from the original"
+    )]
     Requantise {
         /// The tensor.
         name: String,
@@ -53,7 +55,9 @@ pub enum QuantizeError {
         given: &'static str,
     },
     /// The importance matrix is of another model.
-    #[error("the importance matrix has {found} numbers for tensor `{name}`, which needs {wanted}: it is of another model")]
+    #[error(
+        "the importance matrix has {found} numbers for tensor `{name}`, which needs {wanted}: it is of another model"
+    )]
     ImportanceSize {
         /// The tensor.
         name: String,

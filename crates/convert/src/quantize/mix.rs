@@ -220,11 +220,23 @@ impl<'a> Mix<'a> {
         match self.file {
             F::Q2_K => T::Q3_K,
             F::Q2_K_S if early => T::Q4_K,
-            F::IQ3_XXS if !has_importance => if early { T::Q4_K } else { T::Q3_K },
+            F::IQ3_XXS if !has_importance => {
+                if early {
+                    T::Q4_K
+                } else {
+                    T::Q3_K
+                }
+            }
             F::Q3_K_M if very_early => T::Q5_K,
             F::Q3_K_M if !falcon || more => T::Q4_K,
             F::IQ3_M if early || self.model.experts == 8 && more => T::Q4_K,
-            F::Q3_K_L => if falcon { T::Q4_K } else { T::Q5_K },
+            F::Q3_K_L => {
+                if falcon {
+                    T::Q4_K
+                } else {
+                    T::Q5_K
+                }
+            }
             F::Q4_K_M if falcon && very_early => T::Q6_K,
             F::Q4_K_M if falcon && more => T::Q5_K,
             F::Q4_K_M if !falcon && more => T::Q6_K,
@@ -244,8 +256,17 @@ impl<'a> Mix<'a> {
         match self.file {
             F::Q3_K_L if self.is_falcon() => T::Q4_K,
             _ if self.is_falcon() => usual,
-            F::Q2_K | F::IQ3_XS | F::IQ3_XXS | F::Q3_K_S | F::Q3_K_M | F::IQ4_NL | F::Q4_K_S | F::Q4_K_M | F::IQ3_S
-            | F::IQ3_M | F::IQ4_XS
+            F::Q2_K
+            | F::IQ3_XS
+            | F::IQ3_XXS
+            | F::Q3_K_S
+            | F::Q3_K_M
+            | F::IQ4_NL
+            | F::Q4_K_S
+            | F::Q4_K_M
+            | F::IQ3_S
+            | F::IQ3_M
+            | F::IQ4_XS
                 if self.model.experts == 8 =>
             {
                 T::Q5_K

@@ -312,11 +312,9 @@ fn set_keys(metadata: &mut Metadata, model: &Model, options: &Options<'_>) {
         let left = model.layers - options.prune_layers.len() as u32;
         set(&format!("{}.block_count", model.architecture), Value::U32(left));
     }
-    for key in [
-        ascua_gguf::split::SPLIT_NUMBER_KEY,
-        ascua_gguf::split::SPLIT_COUNT_KEY,
-        ascua_gguf::split::SPLIT_TENSORS_KEY,
-    ] {
+    for key in
+        [ascua_gguf::split::SPLIT_NUMBER_KEY, ascua_gguf::split::SPLIT_COUNT_KEY, ascua_gguf::split::SPLIT_TENSORS_KEY]
+    {
         metadata.remove(key);
     }
 }

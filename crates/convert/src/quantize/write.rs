@@ -300,7 +300,11 @@ fn targets(path: &Path, parts: usize) -> Vec<PathBuf> {
 }
 
 fn prefix(path: &Path) -> PathBuf {
-    if path.extension().is_some_and(|extension| extension == "gguf") { path.with_extension("") } else { path.to_owned() }
+    if path.extension().is_some_and(|extension| extension == "gguf") {
+        path.with_extension("")
+    } else {
+        path.to_owned()
+    }
 }
 
 /// An error of ours that came back through the writer.
