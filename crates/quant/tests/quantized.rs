@@ -1,4 +1,5 @@
-//! Encoding with and without importance against what llama.cpp makes of the same rows: every byte.
+//! Encoding with and without importance against what llama.cpp makes of the same rows: every byte, but for IQ3_S blocks
+//! that llama.cpp gets wrong.
 //!
 //! The rows are such as weights are, and such as they should not be; `generate_quantized.py` makes the data.
 
@@ -8,7 +9,7 @@ use std::path::Path;
 
 const COLUMNS: usize = 512;
 
-const TYPES: [TensorType; 16] = [
+const TYPES: [TensorType; 23] = [
     TensorType::Q4_0,
     TensorType::Q4_1,
     TensorType::Q5_0,
@@ -19,12 +20,19 @@ const TYPES: [TensorType; 16] = [
     TensorType::Q4_K,
     TensorType::Q5_K,
     TensorType::Q6_K,
+    TensorType::IQ2_XXS,
+    TensorType::IQ2_XS,
+    TensorType::IQ2_S,
+    TensorType::IQ3_XXS,
+    TensorType::IQ3_S,
     TensorType::IQ4_NL,
     TensorType::IQ4_XS,
     TensorType::TQ1_0,
     TensorType::TQ2_0,
     TensorType::Q1_0,
     TensorType::Q2_0,
+    TensorType::MXFP4,
+    TensorType::NVFP4,
 ];
 
 /// A file of the test data without its first line.
@@ -61,9 +69,28 @@ fn check(tensor_type: TensorType) {
             encoded.chunks(tensor_type.block_bytes()).zip(expected.chunks(tensor_type.block_bytes())).enumerate()
         {
             let row = block * tensor_type.block_len() / COLUMNS;
+            let values = &rows[block * tensor_type.block_len()..][..tensor_type.block_len()];
+            if found != expected && is_misplaced_by_llama_cpp(tensor_type, values) {
+                let (ours, theirs) = (error(tensor_type, values, found), error(tensor_type, values, expected));
+                assert!(ours < theirs, "{tensor_type} block {block}: error {ours}, llama.cpp's {theirs}");
+                continue;
+            }
             assert_eq!(found, expected, "{tensor_type} row {row} block {block}, {name} importance");
         }
     }
+}
+
+/// Whether a block holds a group of zeros before others: llama.cpp's IQ3_S then stores those others a group too early, and
+/// its block decodes to something else than was encoded.
+fn is_misplaced_by_llama_cpp(tensor_type: TensorType, values: &[f32]) -> bool {
+    tensor_type == TensorType::IQ3_S && values.chunks(32).any(|group| group.iter().all(|&value| value == 0.0))
+}
+
+/// The squared error of a block.
+fn error(tensor_type: TensorType, values: &[f32], block: &[u8]) -> f64 {
+    let mut decoded = vec![0.0; values.len()];
+    format(tensor_type).decode_row(block, &mut decoded).unwrap();
+    values.iter().zip(&decoded).map(|(a, b)| f64::from(a - b).powi(2)).sum()
 }
 
 #[test]
@@ -94,7 +121,13 @@ fn importance_makes_important_errors_smaller() {
         let (without, with) = (error(None), error(Some(&importance)));
         let chooses = !matches!(
             tensor_type,
-            TensorType::Q8_0 | TensorType::TQ1_0 | TensorType::TQ2_0 | TensorType::Q1_0 | TensorType::Q2_0
+            TensorType::Q8_0
+                | TensorType::TQ1_0
+                | TensorType::TQ2_0
+                | TensorType::Q1_0
+                | TensorType::Q2_0
+                | TensorType::MXFP4
+                | TensorType::NVFP4
         );
         if chooses {
             assert!(with < without, "{tensor_type}: {with} with importance, {without} without");

@@ -2,8 +2,7 @@
 //!
 //! Tensors that suffer more, or are small, get more bits: the values of attention, the way down of the feed-forward, the
 //! first and last layers, the output. The choices are those of llama.cpp (`llama-quant.cpp`), so that a file of a name has
-//! the size and the quality users know; its snapshots of eleven models are this module's test. Tensors are to be asked in
-//! order of layer, then name: some choices count.
+//! the size and the quality users know. Tensors are to be asked in order of layer, then name: some choices count.
 
 use ascua_gguf::{TensorInfo, TensorType};
 

@@ -7,7 +7,7 @@
 
 use std::sync::LazyLock;
 
-use crate::tables::{IQ1_GRID, IQ2_S_GRID, IQ2_XS_GRID, IQ2_XXS_GRID, IQ3_S_GRID, IQ3_XXS_GRID};
+use crate::tables::{IQ2_S_GRID, IQ2_XS_GRID, IQ2_XXS_GRID, IQ3_S_GRID, IQ3_XXS_GRID};
 
 /// The points of a format, and for every code the points near it. `D` elements of `BITS` bits to a code.
 pub(crate) struct Lattice<const D: usize, const BITS: usize> {
@@ -17,8 +17,6 @@ pub(crate) struct Lattice<const D: usize, const BITS: usize> {
     near: Vec<(u32, u32)>,
     /// Codes of points, nearest first; each run is filled up with its last to whole [`LANES`].
     neighbours: Vec<u16>,
-    /// The code of each point.
-    pub codes: Vec<u16>,
 }
 
 /// Points compared side by side.
@@ -32,8 +30,6 @@ pub(crate) static IQ2_XXS: LazyLock<Lattice<8, 2>> =
 pub(crate) static IQ2_XS: LazyLock<Lattice<8, 2>> = LazyLock::new(|| Lattice::of_eight(&IQ2_XS_GRID, &[8, 25, 43], 2));
 /// IQ2_S.
 pub(crate) static IQ2_S: LazyLock<Lattice<8, 2>> = LazyLock::new(|| Lattice::of_eight(&IQ2_S_GRID, &[8, 25, 43], 1));
-/// IQ1_S and IQ1_M: levels -1, 0 and 1.
-pub(crate) static IQ1: LazyLock<Lattice<8, 2>> = LazyLock::new(|| Lattice::of_eight(&IQ1_GRID, &[0xFF, 0, 1], 3));
 /// IQ3_XXS.
 pub(crate) static IQ3_XXS: LazyLock<Lattice<4, 3>> =
     LazyLock::new(|| Lattice::of_four(&IQ3_XXS_GRID, &[4, 12, 20, 28, 36, 44, 52, 62], 2));
@@ -91,7 +87,7 @@ impl<const D: usize, const BITS: usize> Lattice<D, BITS> {
             neighbours.resize(start + (neighbours.len() - start).next_multiple_of(LANES), last);
             near[code] = (start as u32, neighbours.len() as u32);
         }
-        Lattice { points, near, neighbours, codes }
+        Lattice { points, near, neighbours }
     }
 
     /// The index of the point with this code, which is one.
