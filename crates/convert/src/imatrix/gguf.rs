@@ -24,7 +24,7 @@ pub(super) fn read(path: &Path) -> Result<ImportanceMatrix, ImatrixError> {
         key: DATASETS_KEY,
         wanted: "a list of strings",
     })?;
-    let datasets = datasets.iter().map(|name| String::from_utf8_lossy(name.as_ref()).into_owned()).collect();
+    let datasets = datasets.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
     let (chunk_count, chunk_size) = (number(CHUNK_COUNT_KEY)?, number(CHUNK_SIZE_KEY)?);
 
     let mut pairs: BTreeMap<&str, [Option<&TensorInfo>; 2]> = BTreeMap::new();

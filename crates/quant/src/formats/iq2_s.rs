@@ -113,11 +113,11 @@ fn encode_block(values: &[f32; 256], importance: Option<&[f32; 256]>) -> BlockIQ
         let group = Magnitudes { x, weights, roots: weights.map(f32::sqrt) };
         let mut found = SEARCH.find::<24, 16, 8, 2>(points, &group, highest, highest / 5.0);
         found.turn(&mut signs, 255);
-        for k in 0..2 {
+        for (k, &signs) in signs.iter().take(2).enumerate() {
             let (index, at) = (points.index(found.codes[k]), 2 * g + k);
             block.qs[at] = index as u8;
             block.qh[at / 4] |= ((index >> 8) << (at % 4 * 2)) as u8;
-            block.signs[at] = signs[k];
+            block.signs[at] = signs;
         }
         scales[g] = found.scale;
     }

@@ -107,14 +107,14 @@ fn encode_block(values: &[f32; 256], importance: Option<&[f32; 256]>) -> BlockIQ
     let mut qs = [[0u32; 2]; 8];
     for (g, group) in groups.iter().enumerate() {
         let top = 3.0 * first.0[g];
-        if points::highest(&group.x) < signed::NOTHING || !(top > 0.0) {
+        if points::highest(&group.x) < signed::NOTHING || top.is_nan() || top <= 0.0 {
             continue;
         }
         let mut found = SEARCH.find::<16, 32, 8, 2>(points, group, top, first.0[g]);
         found.turn(&mut signs[g], 127);
-        for k in 0..4 {
+        for (k, &signs) in signs[g].iter().enumerate() {
             qs[g][0] |= (points.index(found.codes[k]) as u32) << (8 * k);
-            qs[g][1] |= u32::from(signs[g][k]) << (7 * k);
+            qs[g][1] |= u32::from(signs) << (7 * k);
         }
         scales[g] = found.scale;
     }

@@ -85,8 +85,8 @@ impl PointSearch {
         let mut codes = [[0u16; C]; MOST];
         for (codes, x) in codes.iter_mut().zip(group.x.as_chunks::<D>().0) {
             let mut code = Lanes::<C>::ZERO;
-            for i in 0..D {
-                let level = Lanes::splat(0.5) * (Lanes(inverse) * Lanes::splat(x[i]) - one);
+            for (i, &x) in x.iter().enumerate() {
+                let level = Lanes::splat(0.5) * (Lanes(inverse) * Lanes::splat(x) - one);
                 code += level.round().clamp(0.0, self.largest as f32) * Lanes::splat((1u32 << (BITS * i)) as f32);
             }
             *codes = from_fn(|i| code.0[i] as i32 as u16);
@@ -162,7 +162,7 @@ fn odd(level: i32) -> f32 {
 pub(crate) fn all_signs<const N: usize>(x: &[f32; N]) -> ([f32; N], [u8; 4]) {
     let mut signs = [0; 4];
     for (signs, x) in signs.iter_mut().zip(x.as_chunks::<8>().0) {
-        *signs = x.iter().enumerate().fold(0, |signs, (i, &x)| signs | u8::from(!(x >= 0.0)) << i);
+        *signs = x.iter().enumerate().fold(0, |signs, (i, &x)| signs | u8::from(x.is_nan() || x < 0.0) << i);
     }
     (x.map(|x| if x >= 0.0 { x } else { -x }), signs)
 }
