@@ -56,7 +56,7 @@ struct Cli {
 
 fn main() -> ExitCode {
     interrupt::install();
-    match Cli::parse().command.run() {
+    match Cli::parse_from(commands::spelled_out(std::env::args_os())).command.run() {
         Ok(status) => status.into(),
         Err(error) => failure::report(&error),
     }

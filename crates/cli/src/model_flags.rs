@@ -17,9 +17,9 @@ use crate::terminal::Style;
 const CACHE_TYPES: &[TensorType] =
     &[TensorType::F32, TensorType::F16, TensorType::BF16, TensorType::Q8_0, TensorType::Q4_0];
 
-/// How to open a model.
+/// How to open a model. Commands take one number of threads, or as many as `T` takes.
 #[derive(Args, Clone, Debug)]
-pub struct ModelFlags {
+pub struct ModelFlags<T: Args = ThreadCount> {
     /// Context length in tokens; 0: as long as the model was trained for, or what fits into memory
     #[arg(
         long,
@@ -31,9 +31,8 @@ pub struct ModelFlags {
     )]
     pub ctx: usize,
 
-    /// Worker threads [default: as many as the machine gives us]
-    #[arg(long, short = 't', value_name = "N", value_parser = threads, help_heading = "Model")]
-    pub threads: Option<usize>,
+    #[command(flatten)]
+    pub threads: T,
 
     /// Highest instruction set to use: scalar, avx2, avx512 [default: the best there is]
     #[arg(long, value_name = "NAME", help_heading = "Model")]
@@ -63,6 +62,40 @@ pub struct ModelFlags {
     pub verbose: bool,
 }
 
+/// One number of threads.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct ThreadCount {
+    /// Worker threads [default: as many as the machine gives us]
+    #[arg(long, short = 't', value_name = "N", value_parser = threads, help_heading = "Model")]
+    threads: Option<usize>,
+}
+
+/// Several numbers of threads.
+#[derive(Args, Clone, Debug)]
+pub struct ThreadCounts {
+    /// Numbers of worker threads [default: as many as the machine gives us]
+    #[arg(long, short = 't', value_name = "N,…", value_delimiter = ',', value_parser = threads, help_heading = "Model")]
+    pub threads: Vec<usize>,
+}
+
+/// What the library is told about threads before a command says more.
+pub trait Threads: Args {
+    /// The number, where there is one.
+    fn count(&self) -> Option<usize>;
+}
+
+impl Threads for ThreadCount {
+    fn count(&self) -> Option<usize> {
+        self.threads
+    }
+}
+
+impl Threads for ThreadCounts {
+    fn count(&self) -> Option<usize> {
+        self.threads.first().copied()
+    }
+}
+
 /// `--precision`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum PrecisionChoice {
@@ -80,7 +113,7 @@ pub struct Loaded {
     pub load_time: Duration,
 }
 
-impl ModelFlags {
+impl<T: Threads> ModelFlags<T> {
     /// The same as the library takes it.
     pub fn options(&self) -> ModelOptions {
         ModelOptions {
@@ -88,7 +121,7 @@ impl ModelFlags {
                 0 => ContextChoice::Automatic,
                 tokens => ContextChoice::Tokens(tokens),
             },
-            threads: self.threads,
+            threads: self.threads.count(),
             isa: self.isa,
             key_type: self.cache_type_k,
             value_type: self.cache_type_v,

@@ -26,6 +26,11 @@ pub fn hub(flags: &SourceFlags) -> Hub {
     Hub::new(options)
 }
 
+/// The directory of the program's cache.
+pub fn cache_directory() -> PathBuf {
+    HubOptions::from_variables(|name| std::env::var(name).ok()).cache.unwrap_or_else(std::env::temp_dir)
+}
+
 /// The path of the model called `name`. A download shows its progress, and Ctrl-C ends it; the next one goes on there.
 pub fn resolve(name: &str, flags: &SourceFlags) -> Result<PathBuf, HubError> {
     let source: Source = name.parse()?;

@@ -10,6 +10,7 @@ pub mod matmul;
 mod memory;
 pub mod pool;
 mod program;
+pub mod roofline;
 pub mod rope;
 mod work;
 

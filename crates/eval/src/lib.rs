@@ -5,7 +5,10 @@
 mod bench;
 mod logits;
 mod perplexity;
+mod roofline;
+pub mod synthetic;
 
-pub use bench::{BenchResult, BenchTest, bench};
+pub use bench::{BenchResult, BenchTest, bench, median};
 pub use logits::logits;
 pub use perplexity::{Estimate, PerplexityError, PerplexityOptions, perplexity};
+pub use roofline::ModelWork;

@@ -12,6 +12,8 @@ mod rm;
 mod run;
 mod tokenize;
 
+use std::ffi::OsString;
+
 use crate::failure::Status;
 
 macro_rules! commands {
@@ -45,4 +47,40 @@ commands! {
     Pull => pull,
     List => list,
     Rm => rm,
+}
+
+/// The flags of two letters behind one dash that llama.cpp's users have in their fingers, by command.
+const TWO_LETTERS: &[(&str, &[(&str, &str)])] =
+    &[("bench", &[("-pg", "--prompt-generate"), ("-np", "--parallel"), ("-ub", "--ubatch")])];
+
+/// The words of a command line with flags of two letters replaced by their long form.
+pub fn spelled_out(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut words: Vec<OsString> = words.collect();
+    let Some((_, flags)) = TWO_LETTERS.iter().find(|(command, _)| words.get(1).is_some_and(|word| word == command))
+    else {
+        return words;
+    };
+    for word in words.iter_mut().skip(2).take_while(|word| *word != "--") {
+        if let Some((_, long)) = flags.iter().find(|(short, _)| *word == *short) {
+            *word = OsString::from(long);
+        }
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_of_two_letters_are_spelled_out_where_they_belong() {
+        for (given, wanted) in [
+            ("ascua bench m -pg 1,2 -np 4", "ascua bench m --prompt-generate 1,2 --parallel 4"),
+            ("ascua bench -- -np", "ascua bench -- -np"),
+            ("ascua run -np", "ascua run -np"),
+        ] {
+            let words = spelled_out(given.split(' ').map(OsString::from));
+            assert_eq!(words, wanted.split(' ').map(OsString::from).collect::<Vec<_>>(), "{given}");
+        }
+    }
 }
