@@ -43,12 +43,10 @@ pub enum SyntheticError {
 /// The file cannot be written.
 pub fn write(shape: &Shape, mix: &Mix, path: &Path) -> Result<u64, SyntheticError> {
     let mut writer = GgufWriter::new(metadata(shape, mix));
-    let mut seed = 0;
-    for tensor in shape.tensors() {
+    for (seed, tensor) in (1..).zip(shape.tensors()) {
         let columns = tensor.shape[0] as usize;
         let elements: u64 = tensor.shape.iter().product();
         let tensor_type = mix.tensor_type(shape, &tensor);
-        seed += 1;
         let source = match tensor.role {
             Role::Norm => TensorSource::stream(move |out| ones(elements, out)),
             _ => TensorSource::stream(move |out| random(tensor_type, columns, elements, seed, out)),
