@@ -1,6 +1,6 @@
 //! `ascua quantize`: writes a model in other tensor types.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -301,16 +301,18 @@ fn key_value(text: &str) -> anyhow::Result<(String, Value)> {
     Ok((key.to_owned(), value))
 }
 
+/// Says once for each kind of tensor what it cannot become; a large model has hundreds of each.
 fn warn_of_plan(plan: &Plan<'_>) {
+    let mut kinds: BTreeMap<(u64, &str, &str), (&str, usize)> = BTreeMap::new();
     for tensor in &plan.tensors {
         if let Some(wanted) = tensor.instead_of {
-            output::warn(&format!(
-                "`{}` has rows of {}, which are not whole blocks of {wanted}: it becomes {}",
-                tensor.target.name,
-                tensor.target.row_elements(),
-                tensor.target.tensor_type
-            ));
+            let kind = (tensor.target.row_elements(), wanted.name(), tensor.target.tensor_type.name());
+            kinds.entry(kind).or_insert((&tensor.target.name, 0)).1 += 1;
         }
+    }
+    for ((elements, wanted, instead), (first, count)) in kinds {
+        let others = if count > 1 { format!(" and {} others", count - 1) } else { String::new() };
+        output::warn(&format!("rows of {elements} are not whole blocks of {wanted}: {instead} for `{first}`{others}"));
     }
     if let Some(tensor) = plan.tensors.iter().find(|tensor| tensor.lacks_importance) {
         output::warn(&format!(
