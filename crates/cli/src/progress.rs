@@ -1,5 +1,5 @@
-//! The progress of a download, of work on a file, and of a long prompt: bars with speed and time left on a terminal; elsewhere a line every
-//! tenth of a download, and nothing of a prompt.
+//! The progress of a download, of work on a file, and of a long prompt: bars with speed and time left on a terminal;
+//! elsewhere a line every tenth of a download or of a file, and nothing of a prompt.
 
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};

@@ -99,10 +99,7 @@ fn encode_block(values: &[f32; 256], importance: Option<&[f32; 256]>) -> BlockIQ
     let mut block = BlockIQ2S::zeroed();
     for (g, x) in values.as_chunks::<16>().0.iter().enumerate() {
         let weights = match importance {
-            Some(importance) => {
-                let importance = &importance.as_chunks::<16>().0[g];
-                std::array::from_fn(|i| importance[i] * (usual + x[i] * x[i]).sqrt())
-            }
+            Some(importance) => weights::of_group(x, &importance.as_chunks::<16>().0[g], usual),
             None => x.map(|x| 0.25 * usual + x * x),
         };
         let (x, mut signs) = points::all_signs(x);

@@ -90,7 +90,7 @@ fn encode_block(values: &[f32; 256], importance: Option<&[f32; 256]>) -> BlockIQ
     let (mut scales, mut qs) = ([0.0; 16], [LeU16::new(0); 32]);
     for (g, x) in values.as_chunks::<16>().0.iter().enumerate() {
         let importance = &importance.as_chunks::<16>().0[g];
-        let weights = std::array::from_fn(|i| importance[i] * (usual + x[i] * x[i]).sqrt());
+        let weights = weights::of_group(x, importance, usual);
         let (x, mut signs) = points::even_signs(x, &weights);
         let highest = points::highest(&x);
         if highest < signed::NOTHING {

@@ -93,7 +93,7 @@ fn encode_block(values: &[f32; 256], importance: Option<&[f32; 256]>) -> BlockIQ
     let mut signs = [[0; 4]; 8];
     for (g, group) in groups.iter_mut().enumerate() {
         let (x, importance) = (&values.as_chunks::<32>().0[g], &importance.as_chunks::<32>().0[g]);
-        let weights = std::array::from_fn(|i| importance[i] * (usual + x[i] * x[i]).sqrt());
+        let weights = weights::of_group(x, importance, usual);
         let (magnitudes, even_signs) = points::even_signs(x, &weights);
         *group = Magnitudes { x: magnitudes, weights, roots: weights.map(f32::sqrt) };
         signs[g] = even_signs;

@@ -95,10 +95,7 @@ fn encode_block(values: &[f32; 256], importance: Option<&[f32; 256]>) -> BlockIQ
     let (mut scales, mut qs, mut all_signs) = ([0.0; 8], [0; 64], [0u32; 8]);
     for (g, x) in values.as_chunks::<32>().0.iter().enumerate() {
         let weights = match importance {
-            Some(importance) => {
-                let importance = &importance.as_chunks::<32>().0[g];
-                std::array::from_fn(|i| importance[i] * (usual + x[i] * x[i]).sqrt())
-            }
+            Some(importance) => weights::of_group(x, &importance.as_chunks::<32>().0[g], usual),
             None => x.map(|x| x * x),
         };
         let (x, mut signs) = points::even_signs(x, &weights);

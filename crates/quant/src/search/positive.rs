@@ -4,9 +4,7 @@
 //! none moves. Used for the scales of scales, with importance, and by IQ2_XXS. Source: llama.cpp, `make_qp_quants`.
 
 use crate::lanes::{Lanes, Mask};
-
-/// Below this, a group counts as all zero.
-const NOTHING: f32 = 1e-15;
+use crate::search::signed::NOTHING;
 
 /// The scale and the integers of each group; all zero where the numbers are.
 #[inline(always)]

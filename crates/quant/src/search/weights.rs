@@ -18,6 +18,12 @@ pub(crate) fn with_importance<const G: usize, const N: usize>(
     std::array::from_fn(|i| importance[i] * (usual + x[i] * x[i]).sqrt())
 }
 
+/// The same for the elements of one group.
+#[inline(always)]
+pub(crate) fn of_group<const N: usize>(x: &[f32; N], importance: &[f32; N], usual: f32) -> [f32; N] {
+    std::array::from_fn(|i| importance[i] * (usual + x[i] * x[i]).sqrt())
+}
+
 /// The squares of the elements: the weights of searches without importance.
 #[inline(always)]
 pub(crate) fn squares<const G: usize, const N: usize>(x: &[Lanes<G>; N]) -> [Lanes<G>; N] {
