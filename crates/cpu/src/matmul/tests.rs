@@ -1,13 +1,20 @@
 //! Every type on every level of this machine against a plain product of decoded weights in F64.
 
+mod extremes;
+
 use ascua_gguf::TensorType;
 
 use super::{InputRows, MatmulKernel, OutputRows, Precision};
 use crate::isa::Isa;
 
-const ALL_TOKENS: &[usize] = &[1, 2, 3, 5, 8, 16, 17, 33];
-const ALL_ROWS: &[usize] = &[1, 3, 4, 7, 64, 65];
-const ALL_COLS: &[usize] = &[32, 64, 256, 288, 576, 768, 2304];
+// Machines other than x86 are emulated in CI, so they meet the tails only.
+const ALL_TOKENS: &[usize] =
+    if cfg!(target_arch = "x86_64") { &[1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 17, 33] } else { &[1, 2, 3, 7, 17] };
+const ALL_ROWS: &[usize] = if cfg!(target_arch = "x86_64") { &[1, 3, 4, 7, 64, 65] } else { &[1, 4, 7] };
+const ALL_COLS: &[usize] =
+    if cfg!(target_arch = "x86_64") { &[32, 64, 96, 256, 288, 576, 768, 2304] } else { &[32, 96, 256, 320, 512] };
+/// Of types without blocks.
+const ODD_COLS: &[usize] = &[1, 7, 13, 35];
 
 /// A matrix of one type and the activations it meets.
 struct Case {
@@ -150,7 +157,7 @@ impl Lines {
 }
 
 fn shapes(weight: TensorType) -> impl Iterator<Item = (usize, usize, usize)> {
-    let cols = ALL_COLS.iter().filter(move |cols| cols.is_multiple_of(weight.block_len()));
+    let cols = ALL_COLS.iter().chain(ODD_COLS).filter(move |cols| cols.is_multiple_of(weight.block_len()));
     // Every pairing of two of the three, which meets every tail with every other.
     cols.enumerate().flat_map(|(i, cols)| {
         ALL_ROWS.iter().enumerate().flat_map(move |(j, rows)| {
@@ -233,66 +240,6 @@ fn quantised_products_of_every_type_and_level_agree_with_f64_on_the_same_integer
         }
     }
 }
-
-#[test]
-fn extreme_blocks_and_activations_neither_saturate_nor_vanish() {
-    let patterns: [fn(usize) -> u8; 5] =
-        [|_| 0x00, |_| 0xff, |_| 0x80, |_| 0x7f, |i| if i % 2 == 0 { 0x0f } else { 0xf0 }];
-    let activations: [fn(usize) -> f32; 4] =
-        [|_| 1.0, |i| if i % 2 == 0 { -3.0 } else { 3.0 }, |_| -1e-20, |i| if i % 64 < 32 { 0.0 } else { 1e20 }];
-    let largest = half::f16::MAX.to_bits();
-    for weight in INTEGER_TYPES {
-        for tokens in [1, 4, 17] {
-            for pattern in patterns {
-                for x in activations {
-                    for scale in [largest, largest | 0x8000, 0x0001, 0x0000] {
-                        let (rows, cols) = (5, 768);
-                        let mut bytes = vec![0; rows * weight.row_bytes(cols).expect("whole blocks")];
-                        bytes.iter_mut().enumerate().for_each(|(i, byte)| *byte = pattern(i));
-                        for block in bytes.chunks_exact_mut(weight.block_bytes()) {
-                            for at in half_offsets(*weight) {
-                                block[*at..at + 2].copy_from_slice(&scale.to_le_bytes());
-                            }
-                        }
-                        let x = (0..tokens * cols).map(x).collect();
-                        let case = Case { weight: *weight, rows, cols, tokens, bytes, x };
-                        let seen = as_quantised(&case).expect("these types have integer kernels");
-                        let expected = reference(&case, &seen);
-                        for isa in Isa::available() {
-                            check(&case, &run(&case, Precision::Quantised, isa, rows), &expected, 3e-6, isa.name());
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-const INTEGER_TYPES: &[TensorType] = &[
-    TensorType::Q4_0,
-    TensorType::Q4_1,
-    TensorType::Q5_0,
-    TensorType::Q5_1,
-    TensorType::Q8_0,
-    TensorType::Q2_K,
-    TensorType::Q3_K,
-    TensorType::Q4_K,
-    TensorType::Q5_K,
-    TensorType::Q6_K,
-    TensorType::IQ4_NL,
-    TensorType::IQ4_XS,
-    TensorType::TQ1_0,
-    TensorType::TQ2_0,
-    TensorType::Q1_0,
-    TensorType::Q2_0,
-    TensorType::Q8_1,
-    TensorType::IQ1_S,
-    TensorType::IQ2_XXS,
-    TensorType::IQ2_XS,
-    TensorType::IQ2_S,
-    TensorType::IQ3_XXS,
-    TensorType::IQ3_S,
-];
 
 #[test]
 fn activations_that_are_not_finite_show_in_their_token_only() {
