@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use ascua_cpu::CpuDevice;
-use ascua_engine::{Engine, EngineError, EngineOptions, ModelFile};
+use ascua_engine::{Engine, EngineError, EngineOptions, ModelFile, Observe};
 use ascua_graph::{MemoryPlan, Precision};
 
 use crate::chat::ChatTemplate;
@@ -51,6 +51,8 @@ pub struct ModelOptions {
     pub value_type: TensorType,
     /// Arithmetic.
     pub precision: Precision,
+    /// Products whose inputs are observed, instead of giving logits.
+    pub observe: Observe,
     /// Pre-tokenizer to use instead of the one the file names.
     pub pre_tokenizer: Option<String>,
 }
@@ -68,6 +70,7 @@ impl Default for ModelOptions {
             key_type: engine.key_type,
             value_type: engine.value_type,
             precision: engine.precision,
+            observe: engine.observe,
             pre_tokenizer: None,
         }
     }
@@ -83,6 +86,7 @@ impl ModelOptions {
             key_type: self.key_type,
             value_type: self.value_type,
             precision: self.precision,
+            observe: self.observe,
         }
     }
 }

@@ -22,6 +22,7 @@ fn options() -> EngineOptions {
         key_type: TensorType::F32,
         value_type: TensorType::F32,
         precision: Precision::Exact,
+        ..EngineOptions::default()
     }
 }
 

@@ -191,6 +191,52 @@ impl Drop for WorkProgress {
     }
 }
 
+/// Shows how many of some things are done: a bar on a terminal, elsewhere a line every tenth.
+pub struct CountProgress {
+    verb: &'static str,
+    unit: &'static str,
+    bar: Option<ProgressBar>,
+    tenths: usize,
+}
+
+impl CountProgress {
+    /// Shows nothing until the first report.
+    pub fn new(verb: &'static str, unit: &'static str) -> CountProgress {
+        CountProgress { verb, unit, bar: None, tenths: 0 }
+    }
+
+    /// So many are done.
+    pub fn report(&mut self, done: usize, total: usize) {
+        let Self { verb, unit, .. } = *self;
+        if !stderr().is_terminal() {
+            let tenths = done * 10 / total.max(1);
+            if tenths > self.tenths {
+                self.tenths = tenths;
+                output::note(&format!("{verb}: {done} of {total} {unit}"));
+            }
+            return;
+        }
+        let bar = self.bar.get_or_insert_with(|| {
+            let target = ProgressDrawTarget::stderr_with_hz(REDRAWS_PER_SECOND);
+            let bar = ProgressBar::with_draw_target(Some(total as u64), target);
+            let template = format!("{{prefix:>11}} {{wide_bar:.cyan/dim}} {{pos}}/{{len}} {unit} {{eta}}");
+            let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
+            bar.set_style(style.progress_chars(BAR));
+            bar.set_prefix(verb);
+            bar
+        });
+        bar.set_position(done as u64);
+    }
+}
+
+impl Drop for CountProgress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
 fn style(length_known: bool) -> ProgressStyle {
     let template = if length_known {
         "{prefix:>11} {msg} {wide_bar:.cyan/dim} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}"

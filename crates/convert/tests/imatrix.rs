@@ -1,8 +1,9 @@
-//! Importance matrices: both formats, and what is wrong with files that are none.
+//! Importance matrices: both formats read and written, several as one, and what is wrong with files that are none.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use ascua_convert::imatrix::{Entry, ImportanceMatrix};
+use ascua_convert::imatrix::{Entry, ImatrixFormat, ImportanceMatrix};
 use ascua_gguf::{Array, GgufWriter, Metadata, StringArray, TensorType, Value};
 
 fn bytes(values: &[f32]) -> Vec<u8> {
@@ -134,4 +135,73 @@ fn a_file_that_is_not_there_is_named() {
     let path = directory.path().join("none");
     let error = ImportanceMatrix::open(&path).unwrap_err().to_string();
     assert!(error.starts_with(&path.display().to_string()), "{error}");
+}
+
+/// A dense weight and one with two experts, one of which saw nothing.
+fn two_weights(counts: [u64; 3]) -> ImportanceMatrix {
+    let entry = |sums: &[f32], counts: &[u64]| Entry { sums: sums.to_vec(), counts: counts.to_vec() };
+    ImportanceMatrix {
+        entries: BTreeMap::from([
+            ("blk.0.a.weight".to_owned(), entry(&[8.0, 16.0], &counts[..1])),
+            ("blk.0.b_exps.weight".to_owned(), entry(&[4.0, 2.0, 0.0, 0.0], &counts[1..])),
+        ]),
+        datasets: vec!["a.txt".to_owned()],
+        chunk_count: (counts[0] / 4) as u32,
+        chunk_size: 4,
+    }
+}
+
+#[test]
+fn what_is_written_is_read_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("matrix");
+    let matrix = two_weights([8, 4, 0]);
+    matrix.write(&path, ImatrixFormat::Gguf).unwrap();
+    assert_eq!(ImportanceMatrix::open(&path).unwrap(), matrix);
+
+    matrix.write(&path, ImatrixFormat::Legacy).unwrap();
+    let read = ImportanceMatrix::open(&path).unwrap();
+    assert_eq!((&read.datasets, read.chunk_count), (&matrix.datasets, 2));
+    for (name, entry) in &matrix.entries {
+        assert_eq!(read.entries[name].means(), entry.means(), "{name}");
+    }
+    assert_eq!(read.entries["blk.0.a.weight"].counts, [2], "pieces of four tokens, not tokens");
+
+    let mut unseen = matrix;
+    unseen.entries.values_mut().for_each(|entry| entry.counts.fill(0));
+    unseen.write(&path, ImatrixFormat::Legacy).unwrap();
+    ImportanceMatrix::open(&path).expect_err("a weight that saw nothing has no record");
+}
+
+#[test]
+fn merged_matrices_count_by_their_tokens() {
+    let mut sum = two_weights([8, 4, 0]);
+    sum.merge(two_weights([4, 0, 4])).unwrap();
+    assert_eq!(sum.entries["blk.0.a.weight"], Entry { sums: vec![16.0, 32.0], counts: vec![12] });
+    assert_eq!(sum.entries["blk.0.b_exps.weight"].counts, [4, 4]);
+    assert_eq!((sum.chunk_count, sum.chunk_size, sum.datasets.len()), (3, 4, 2));
+
+    // The older format of the same: two pieces of four tokens.
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("matrix.dat");
+    two_weights([8, 4, 8]).write(&path, ImatrixFormat::Legacy).unwrap();
+    let mut with_legacy = two_weights([8, 4, 0]);
+    with_legacy.merge(ImportanceMatrix::open(&path).unwrap()).unwrap();
+    assert_eq!(with_legacy.entries["blk.0.a.weight"], Entry { sums: vec![16.0, 32.0], counts: vec![16] });
+
+    // Into nothing: the pieces get the size asked for.
+    let mut first = ImportanceMatrix { chunk_size: 2, ..ImportanceMatrix::default() };
+    first.merge(two_weights([8, 4, 0])).unwrap();
+    assert_eq!((first.chunk_count, first.chunk_size), (4, 2));
+}
+
+#[test]
+fn matrices_of_different_models_are_not_merged() {
+    let mut sum = two_weights([8, 4, 0]);
+    let mut other = two_weights([8, 4, 0]);
+    other.entries.get_mut("blk.0.a.weight").unwrap().sums.push(1.0);
+    assert_eq!(
+        sum.merge(other).unwrap_err().to_string(),
+        "`blk.0.a.weight` has sums 2 in one matrix and 3 in another: they are not of the same model"
+    );
 }

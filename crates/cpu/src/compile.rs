@@ -32,6 +32,7 @@ use crate::work::matmul::{MatMulWork, PrepareWork};
 use crate::work::norm::RmsNormWork;
 use crate::work::rope::{RopeTableWork, RopeWork};
 use crate::work::select::SelectWork;
+use crate::work::square_sums::{ExpertSquareSumsWork, SquareSumsWork};
 
 /// What a compilation depends on besides the graph.
 #[derive(Clone, Copy, Debug)]
@@ -309,6 +310,12 @@ impl<'a> Compiler<'a> {
             }
             Op::ExpertMatMul(op) => self.expert_matmul(op, inputs[0], inputs[1], out)?,
             Op::ExpertCombine(_) => self.push(CombineWork { input: inputs[0], route: inputs[1], out }, reads, writes),
+            Op::SquareSums(_) => self.push(SquareSumsWork { input: inputs[0], out }, reads, writes),
+            Op::ExpertSquareSums(op) => {
+                let (tables, sorted) = self.tables_of(inputs[1], op.name())?;
+                let work = ExpertSquareSumsWork { tables, input: inputs[0], out };
+                self.push(work, vec![reads[0].clone(), sorted], writes);
+            }
             Op::SelectOutputs(_) => self.push(SelectWork { input: inputs[0], out }, reads, writes),
             op @ (Op::ShortConvolution(_) | Op::SelectiveScan(_)) => {
                 return Err(Self::unsupported(op.name(), "no kernel"));
@@ -455,6 +462,14 @@ impl<'a> Compiler<'a> {
         self.push(SortWork { tables, route }, vec![self.arena(&route)], vec![Resource::Shared(place)]);
     }
 
+    /// The sorted rows of a routing, and where they lie.
+    fn tables_of(&self, route: Place, operation: &str) -> Result<(ExpertTables, Resource), DeviceError> {
+        let tables = self.expert_tables.iter().rev().find(|(place, _)| *place == route).map(|(_, tables)| *tables);
+        let tables = tables.ok_or_else(|| Self::unsupported(operation, "its second input is not a routing"))?;
+        let sorted = Resource::Shared(tables.offset..tables.offset + ExpertTables::bytes(tables.experts, tables.rows));
+        Ok((tables, sorted))
+    }
+
     fn expert_matmul(
         &mut self,
         op: &ascua_graph::ops::ExpertMatMul,
@@ -462,9 +477,7 @@ impl<'a> Compiler<'a> {
         route: Place,
         out: Place,
     ) -> Result<(), DeviceError> {
-        let tables = self.expert_tables.iter().rev().find(|(place, _)| *place == route).map(|(_, tables)| *tables);
-        let tables = tables.ok_or_else(|| Self::unsupported(op.name(), "its second input is not a routing"))?;
-        let sorted = Resource::Shared(tables.offset..tables.offset + ExpertTables::bytes(tables.experts, tables.rows));
+        let (tables, sorted) = self.tables_of(route, op.name())?;
         let kernel = self.kernel(op.weight)?;
         self.scratch_bytes = self.scratch_bytes.max(kernel.scratch_bytes());
         let layout = kernel.activation();

@@ -6,10 +6,11 @@
 use ascua_gguf::{Gguf, TensorType};
 use ascua_graph::{
     CacheSpec, CompileOptions, Device, Graph, MemoryPlan, Precision, Program, Run, StateSpec, StepInputs, StepLimits,
-    ValueId, WeightSource,
+    Tap, ValueId, WeightSource,
 };
 use ascua_models::{FileCatalogue, ModelConfig, ModelError, architectures};
 
+use crate::activations::{ActivationSums, Observe, Observer};
 use crate::cache::{Cache, SequenceId};
 use crate::error::EngineError;
 
@@ -33,6 +34,8 @@ pub struct EngineOptions {
     pub value_type: TensorType,
     /// Arithmetic.
     pub precision: Precision,
+    /// Products whose inputs are observed, instead of giving logits.
+    pub observe: Observe,
 }
 
 impl Default for EngineOptions {
@@ -45,6 +48,7 @@ impl Default for EngineOptions {
             key_type: TensorType::F16,
             value_type: TensorType::F16,
             precision: Precision::Quantised,
+            observe: Observe::Nothing,
         }
     }
 }
@@ -106,9 +110,18 @@ impl ModelFile {
 /// # Errors
 /// The model cannot be recorded, a setting is out of range, or the device lacks an operation.
 pub fn plan(device: &dyn Device, model: &ModelFile, options: &EngineOptions) -> Result<MemoryPlan, EngineError> {
-    let graph = model.graph(options.context)?;
+    let (graph, _) = recorded(model, options)?;
     check(&graph, options)?;
     Ok(device.plan(&graph, &compile_options(options))?)
+}
+
+/// The graph an engine runs, and its taps where it observes.
+fn recorded(model: &ModelFile, options: &EngineOptions) -> Result<(Graph, Vec<Tap>), EngineError> {
+    let graph = model.graph(options.context)?;
+    if options.observe == Observe::Nothing {
+        return Ok((graph, Vec::new()));
+    }
+    Ok(ascua_graph::tapped(&graph, &|weight| options.observe.wants(weight)).map_err(ModelError::from)?)
 }
 
 /// Which rows of a batch entry get logits.
@@ -154,11 +167,17 @@ pub struct Logits<'a> {
     pub values: &'a [f32],
 }
 
+/// What steps are run for.
+enum Answer {
+    Logits(ValueId),
+    Activations(Observer),
+}
+
 /// A loaded model with its cache.
 pub struct Engine {
     program: Box<dyn Program>,
     cache: Cache,
-    output: ValueId,
+    answer: Answer,
     vocabulary: usize,
     limits: StepLimits,
     plan: MemoryPlan,
@@ -170,17 +189,22 @@ impl Engine {
     /// # Errors
     /// As [`plan`]; or the device refuses the memory.
     pub fn new(device: &dyn Device, model: &ModelFile, options: &EngineOptions) -> Result<Engine, EngineError> {
-        let graph = model.graph(options.context)?;
+        let (graph, taps) = recorded(model, options)?;
         check(&graph, options)?;
         let compile = compile_options(options);
         let plan = device.plan(&graph, &compile)?;
         let program = device.compile(&graph, model.sources(&graph)?, &compile)?;
-        let output = *graph.outputs().first().expect("the decoder always marks its logits as output");
+        let answer = match options.observe {
+            Observe::Nothing => {
+                Answer::Logits(*graph.outputs().first().expect("the decoder always marks its logits as output"))
+            }
+            Observe::Layers | Observe::LayersAndOutput => Answer::Activations(Observer::new(&graph, taps)),
+        };
         Ok(Engine {
             program,
             cache: Cache::new(compile.cache.blocks, BLOCK_TOKENS, options.context, options.sequences),
-            output,
-            vocabulary: graph.shape(output).width,
+            answer,
+            vocabulary: model.config().vocabulary,
             limits: compile.limits,
             plan,
         })
@@ -194,6 +218,14 @@ impl Engine {
     /// Tokens of the vocabulary.
     pub fn vocabulary(&self) -> usize {
         self.vocabulary
+    }
+
+    /// What was observed so far; nothing where the engine gives logits.
+    pub fn activations(&self) -> &[ActivationSums] {
+        match &self.answer {
+            Answer::Logits(_) => &[],
+            Answer::Activations(observer) => &observer.activations,
+        }
     }
 
     /// The sequences and their blocks.
@@ -232,7 +264,8 @@ impl Engine {
         self.cache.truncate(id, length)
     }
 
-    /// Appends the entries' tokens to their sequences and hands each wanted row of logits to `sink`, in order.
+    /// Appends the entries' tokens to their sequences and hands each wanted row of logits to `sink`, in order. An engine
+    /// that observes takes every row and hands over none.
     ///
     /// # Errors
     /// A token or sequence is unknown, a context is full; what earlier steps appended stays.
@@ -243,7 +276,12 @@ impl Engine {
             }
         }
         let mut step = Step::default();
-        for (index, entry) in entries.iter().enumerate() {
+        for (index, &entry) in entries.iter().enumerate() {
+            let wanted = match self.answer {
+                Answer::Logits(_) => entry.wanted,
+                Answer::Activations(_) => Wanted::From(0),
+            };
+            let entry = &Entry { wanted, ..entry };
             let mut row = 0;
             while row < entry.tokens.len() {
                 let taken = self.fit(entry, row, &step);
@@ -300,9 +338,14 @@ impl Engine {
         let rows: Vec<u32> = step.outputs.iter().map(|output| output.0 as u32).collect();
         let inputs = StepInputs { tokens: &step.tokens, positions: &positions, runs: &runs, outputs: &rows };
         self.program.run(&inputs)?;
-        let logits = self.program.read(self.output);
-        for (values, &(_, entry, row)) in logits.chunks_exact(self.vocabulary).zip(&step.outputs) {
-            sink(Logits { entry, row, values });
+        match &mut self.answer {
+            Answer::Activations(observer) => observer.add(&*self.program),
+            Answer::Logits(output) => {
+                let logits = self.program.read(*output);
+                for (values, &(_, entry, row)) in logits.chunks_exact(self.vocabulary).zip(&step.outputs) {
+                    sink(Logits { entry, row, values });
+                }
+            }
         }
         step.clear();
         Ok(())
@@ -342,8 +385,12 @@ impl Step {
 
 fn compile_options(options: &EngineOptions) -> CompileOptions {
     let tokens = options.step_tokens.min(options.context * options.sequences);
+    let outputs = match options.observe {
+        Observe::Nothing => options.step_outputs.min(tokens),
+        Observe::Layers | Observe::LayersAndOutput => tokens,
+    };
     CompileOptions {
-        limits: StepLimits { tokens, outputs: options.step_outputs.min(tokens) },
+        limits: StepLimits { tokens, outputs },
         cache: CacheSpec {
             blocks: options.context.div_ceil(BLOCK_TOKENS) * options.sequences,
             block_tokens: BLOCK_TOKENS,

@@ -90,6 +90,11 @@ impl Graph {
         Graph::default()
     }
 
+    /// A graph with the same weights and states, and nothing recorded.
+    pub fn without_nodes(&self) -> Graph {
+        Graph { weights: self.weights.clone(), states: self.states.clone(), ..Graph::default() }
+    }
+
     /// Records an operation and returns its value.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ mod reference;
 mod rope;
 mod shape;
 mod step;
+mod tap;
 mod weights;
 
 pub use device::{CacheSpec, CompileOptions, Device, DeviceError, MemoryPlan, Precision, Program};
@@ -22,4 +23,5 @@ pub use reference::{ReferenceContext, ReferenceDevice};
 pub use rope::{RopeParameters, RopeStyle};
 pub use shape::{RowUnit, Rows, Shape, ShapeError};
 pub use step::{Run, StepInputs};
+pub use tap::{Tap, tapped};
 pub use weights::{WeightId, WeightSource, WeightSpec};

@@ -12,6 +12,8 @@ pub enum RowUnit {
     Tokens,
     /// Tokens whose logits are wanted.
     Outputs,
+    /// The step itself: there is always one.
+    Step,
 }
 
 /// Symbolic number of rows: `per` for each unit.
@@ -30,6 +32,7 @@ impl Rows {
             * match self.unit {
                 RowUnit::Tokens => tokens,
                 RowUnit::Outputs => outputs,
+                RowUnit::Step => 1,
             }
     }
 }
@@ -54,6 +57,11 @@ impl Shape {
         Shape { rows: Rows { unit: self.rows.unit, per: self.rows.per * per }, width }
     }
 
+    /// `rows` rows in every step.
+    pub const fn fixed(rows: usize, width: usize) -> Shape {
+        Shape { rows: Rows { unit: RowUnit::Step, per: rows }, width }
+    }
+
     /// The same rows, another width.
     pub const fn with_width(self, width: usize) -> Shape {
         Shape { rows: self.rows, width }
@@ -65,6 +73,7 @@ impl fmt::Display for Shape {
         let unit = match self.rows.unit {
             RowUnit::Tokens => "tokens",
             RowUnit::Outputs => "outputs",
+            RowUnit::Step => "step",
         };
         match self.rows.per {
             1 => write!(f, "[{unit}, {}]", self.width),

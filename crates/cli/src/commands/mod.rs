@@ -2,6 +2,7 @@
 
 mod bench;
 mod chat;
+mod imatrix;
 mod info;
 mod list;
 mod logits;
@@ -44,6 +45,7 @@ commands! {
     Bench => bench,
     Logits => logits,
     Quantize => quantize,
+    Imatrix => imatrix,
     Pull => pull,
     List => list,
     Rm => rm,

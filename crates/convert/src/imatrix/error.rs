@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use ascua_gguf::GgufError;
+use ascua_gguf::{GgufError, WriteError};
 
-/// A file that cannot be read as an importance matrix.
+/// A file that cannot be read or written as an importance matrix, or not merged with another.
 #[derive(Debug, thiserror::Error)]
 pub enum ImatrixError {
     /// The file cannot be read.
@@ -56,6 +56,21 @@ pub enum ImatrixError {
         /// What is wrong.
         problem: String,
     },
+    /// Two matrices are of different models.
+    #[error("`{name}` has {what} {left} in one matrix and {right} in another: they are not of the same model")]
+    Merge {
+        /// The weight.
+        name: String,
+        /// What differs.
+        what: &'static str,
+        /// There.
+        left: usize,
+        /// Here.
+        right: usize,
+    },
+    /// The file cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
     /// A sum is infinite or not a number.
     #[error("{}: `{name}` holds {found}, which is not a finite number", path.display())]
     NotFinite {

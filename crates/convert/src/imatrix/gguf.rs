@@ -1,9 +1,9 @@
-//! The GGUF format: for each weight `NAME.in_sum2` (sums) and `NAME.counts`, both F32, and three keys.
+//! The GGUF format, read and written: for each weight `NAME.in_sum2` (sums) and `NAME.counts`, both F32, and three keys.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use ascua_gguf::{Gguf, TensorInfo, TensorType};
+use ascua_gguf::{Array, Gguf, GgufWriter, Metadata, StringArray, TensorInfo, TensorType, Value, WriteError};
 
 use super::{Entry, ImatrixError, ImportanceMatrix};
 
@@ -55,4 +55,27 @@ pub(super) fn read(path: &Path) -> Result<ImportanceMatrix, ImatrixError> {
         entries.insert(name.to_owned(), Entry { sums, counts });
     }
     Ok(ImportanceMatrix { entries, datasets, chunk_count, chunk_size })
+}
+
+pub(super) fn write(matrix: &ImportanceMatrix, path: &Path) -> Result<(), WriteError> {
+    let mut metadata = Metadata::new();
+    metadata.insert("general.type", "imatrix");
+    let datasets: StringArray = matrix.datasets.iter().map(String::as_str).collect();
+    metadata.insert(DATASETS_KEY, Value::Array(Array::String(datasets)));
+    metadata.insert(CHUNK_COUNT_KEY, matrix.chunk_count);
+    metadata.insert(CHUNK_SIZE_KEY, matrix.chunk_size);
+    let mut writer = GgufWriter::new(metadata);
+    for (name, Entry { sums, counts }) in &matrix.entries {
+        let matrices = counts.len() as u64;
+        let counts: Vec<f32> = counts.iter().map(|&count| count as f32).collect();
+        for (suffix, values) in [(SUMS_SUFFIX, sums), (COUNTS_SUFFIX, &counts)] {
+            let columns = values.len() as u64 / matrices.max(1);
+            // One matrix is no dimension of its own.
+            let shape = if matrices > 1 { vec![columns, matrices] } else { vec![columns] };
+            let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            writer.add(format!("{name}{suffix}"), shape, TensorType::F32, bytes)?;
+        }
+    }
+    writer.write_file(path)?;
+    Ok(())
 }

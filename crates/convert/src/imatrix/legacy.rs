@@ -1,8 +1,11 @@
-//! The older format (`.dat`), all numbers 32-bit little-endian.
+//! The older format (`.dat`), read and written; all numbers 32-bit little-endian.
 //!
 //! `entries`, then for each entry `length, name, calls, values, value…`, then, perhaps, `calls, length, dataset`.
 
+use std::io::{self, Write};
 use std::path::Path;
+
+use ascua_gguf::AtomicFile;
 
 use super::{Entry, ImatrixError, ImportanceMatrix};
 
@@ -57,4 +60,32 @@ fn take<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
     let (taken, after) = rest.split_at_checked(length)?;
     *rest = after;
     Some(taken)
+}
+
+/// Writes what the format can hold: of each weight the means, times the pieces of text they are of.
+pub(super) fn write(matrix: &ImportanceMatrix, path: &Path) -> io::Result<()> {
+    let entries: Vec<_> = matrix.entries.iter().filter(|(_, entry)| entry.counts.iter().any(|&n| n > 0)).collect();
+    let mut out = AtomicFile::create(path)?;
+    out.write_all(&length(entries.len())?)?;
+    for (name, entry) in entries {
+        let most = entry.counts.iter().copied().max().unwrap_or(0);
+        let calls = most.div_ceil(u64::from(matrix.chunk_size.max(1)));
+        out.write_all(&length(name.len())?)?;
+        out.write_all(name.as_bytes())?;
+        out.write_all(&length(calls as usize)?)?;
+        out.write_all(&length(entry.sums.len())?)?;
+        for mean in entry.means() {
+            out.write_all(&(mean * calls as f32).to_le_bytes())?;
+        }
+    }
+    out.write_all(&length(matrix.chunk_count as usize)?)?;
+    let dataset = matrix.datasets.last().map_or("", String::as_str);
+    out.write_all(&length(dataset.len())?)?;
+    out.write_all(dataset.as_bytes())?;
+    out.commit()
+}
+
+fn length(number: usize) -> io::Result<[u8; 4]> {
+    let number = i32::try_from(number).map_err(|_| io::Error::other("the older format holds 32-bit numbers only"))?;
+    Ok(number.to_le_bytes())
 }

@@ -1,7 +1,7 @@
 //! Importance matrices: how large the activations are that each column of a weight meets.
 //!
 //! [`ImportanceMatrix`] is what a file holds, whatever its format: sums of squared activations for each weight, and how
-//! many activations were summed. The quantiser asks for [`Entry::means`]. Files come in two formats: GGUF with a pair
+//! many activations were summed. Files of several texts are [merged](ImportanceMatrix::merge). The quantiser asks for [`Entry::means`]. Files come in two formats: GGUF with a pair
 //! of tensors for each weight ([`gguf`]) and the older stream of records ([`legacy`]).
 //!
 //! Source of both formats: llama.cpp, `common/imatrix-loader.cpp` and `tools/imatrix`.
@@ -9,11 +9,16 @@
 mod error;
 mod gguf;
 mod legacy;
+mod merge;
+mod statistics;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use ascua_gguf::WriteError;
+
 pub use error::ImatrixError;
+pub use statistics::{LayerStatistics, TensorStatistics};
 
 /// The contents of an importance-matrix file.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -26,6 +31,15 @@ pub struct ImportanceMatrix {
     pub chunk_count: u32,
     /// Tokens in a piece; 0 where the file does not say.
     pub chunk_size: u32,
+}
+
+/// The formats of files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImatrixFormat {
+    /// GGUF: sums and counts as they are.
+    Gguf,
+    /// The older stream of records: means only, and one dataset.
+    Legacy,
 }
 
 /// What is known of one weight.
@@ -56,6 +70,19 @@ impl ImportanceMatrix {
             }
         }
         Ok(matrix)
+    }
+
+    /// Writes a file, which appears whole or not at all.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn write(&self, path: impl AsRef<Path>, format: ImatrixFormat) -> Result<(), ImatrixError> {
+        let path = path.as_ref();
+        match format {
+            ImatrixFormat::Gguf => Ok(gguf::write(self, path)?),
+            ImatrixFormat::Legacy => legacy::write(self, path)
+                .map_err(|source| ImatrixError::Write(WriteError::File { path: path.to_owned(), source })),
+        }
     }
 }
 

@@ -17,3 +17,5 @@ pub use error::QuantizeError;
 pub use file_type::FileType;
 pub use plan::{Importance, Options, Plan, PlannedTensor, TypePattern};
 pub use write::{Overwrite, Progress};
+
+pub(crate) use tensor_names::layer;

@@ -75,6 +75,17 @@ impl ExpertTables {
         let (rows, tokens) = rest.split_at(self.rows);
         (starts, rows, tokens)
     }
+
+    /// The rows of `input`, with one row a token or one for each of its experts, that an expert sees.
+    ///
+    /// # Safety
+    /// The sort is complete.
+    pub unsafe fn rows_of<'a>(&self, context: &'a Context<'_>, expert: usize, input: &Place) -> &'a [u32] {
+        // SAFETY: as the caller says.
+        let (starts, rows, tokens) = unsafe { self.read(context) };
+        let index = if input.shape.rows.per == 1 { tokens } else { rows };
+        &index[starts[expert] as usize..starts[expert + 1] as usize]
+    }
 }
 
 /// Sorts rows by expert.
@@ -149,20 +160,19 @@ impl Work for ExpertPrepareWork {
 
     unsafe fn run(&self, context: &Context<'_>, pieces: Range<usize>, _scratch: &mut [u8]) {
         // SAFETY: the sort is complete.
-        let (starts, rows, tokens) = unsafe { self.tables.read(context) };
-        // One row a token, or one for each of its experts.
-        let index = if self.input.shape.rows.per == 1 { tokens } else { rows };
+        let (starts, ..) = unsafe { self.tables.read(context) };
         for expert in pieces {
-            let range = starts[expert] as usize..starts[expert + 1] as usize;
-            if range.is_empty() {
+            // SAFETY: as above.
+            let rows = unsafe { self.tables.rows_of(context, expert, &self.input) };
+            if rows.is_empty() {
                 continue;
             }
             let out = context.shared(self.prepared + prepared_offset(&self.layout, starts, expert));
             let input = InputRows {
                 data: context.value(&self.input),
                 stride: self.input.stride,
-                tokens: range.len(),
-                index: Some(&index[range]),
+                tokens: rows.len(),
+                index: Some(rows),
             };
             for piece in 0..self.layout.pieces(input.tokens) {
                 // SAFETY: the input is complete; this piece owns the expert's part of the prepared activations.

@@ -8,6 +8,7 @@ pub(crate) mod matmul;
 pub(crate) mod norm;
 pub(crate) mod rope;
 pub(crate) mod select;
+pub(crate) mod square_sums;
 
 use std::ops::Range;
 

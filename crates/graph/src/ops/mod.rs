@@ -75,6 +75,8 @@ ops! {
     select_outputs::SelectOutputs,
     short_convolution::ShortConvolution,
     selective_scan::SelectiveScan,
+    square_sums::SquareSums,
+    expert_square_sums::ExpertSquareSums,
 }
 
 pub use attention::alibi_slopes;
