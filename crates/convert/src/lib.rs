@@ -1,4 +1,7 @@
-//! TOOL: makes model files out of model files; prints nothing.
+//! TOOL: makes model files out of model files and checkpoints; prints nothing.
 
+pub mod checkpoint;
+pub mod convert;
 pub mod imatrix;
 pub mod quantize;
+pub mod weights;

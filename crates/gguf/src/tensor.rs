@@ -5,11 +5,12 @@
 
 use std::fmt;
 use std::ops::Deref;
+use std::path::Path;
 
 use crate::error::shown;
 use crate::limits::MAX_DIMENSIONS;
 use crate::storage::Storage;
-use crate::{Malformed, TensorType};
+use crate::{GgufError, Malformed, TensorType};
 
 /// Name, shape, type and place of a tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,6 +115,20 @@ impl TensorData {
         };
         let (start, end) = range().unwrap_or((0, 0));
         TensorData { storage: storage.clone(), start, end }
+    }
+
+    /// All bytes of the file at `path`, of whatever format, mapped without a copy. As with
+    /// [`Gguf::open`](crate::Gguf::open) the file must stay as it is.
+    pub fn map(path: impl AsRef<Path>) -> Result<TensorData, GgufError> {
+        let storage = Storage::map(path.as_ref())?;
+        let end = storage.len();
+        Ok(TensorData { storage, start: 0, end })
+    }
+
+    /// The bytes `start..end` of these; none where they are not all there.
+    pub fn slice(&self, start: usize, end: usize) -> Option<TensorData> {
+        self.get(start..end)?;
+        Some(TensorData { storage: self.storage.clone(), start: self.start + start, end: self.start + end })
     }
 
     /// Tells the operating system that the bytes are not needed for now, so that their memory can be used for others. They

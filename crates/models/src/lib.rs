@@ -1,7 +1,7 @@
 //! MODEL: architectures as data, the blocks they are made of, and the decoder that records the graph.
 //!
 //! A [`ModelConfig`] is read from a file's metadata; [`record`] makes the graph from it and the file's tensor list.
-//! Adding an architecture: a file in `architectures/` and a line in its list.
+//! [`hugging_face`] makes metadata and names of tensors out of checkpoints. Adding an architecture: a file in `architectures/` and a line in its list.
 
 pub mod architectures;
 pub mod blocks;
@@ -10,6 +10,7 @@ mod catalogue;
 mod config;
 mod decoder;
 mod error;
+pub mod hugging_face;
 
 pub use builder::{GraphBuilder, Necessity, TensorCatalogue};
 pub use catalogue::{FileCatalogue, WantedTensors};

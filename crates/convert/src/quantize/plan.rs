@@ -3,13 +3,14 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
-use ascua_gguf::{Gguf, Metadata, TensorInfo, TensorType, Value};
+use ascua_gguf::{Metadata, TensorInfo, TensorType, Value};
 use fancy_regex::Regex;
 
 use super::mix::{self, Mix, Model};
 use super::tensor_names::{self, Part, layer};
 use super::{FileType, QuantizeError, prune};
 use crate::imatrix::ImportanceMatrix;
+use crate::weights::Weights;
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -96,7 +97,7 @@ pub struct PlannedTensor {
 
 /// What will be written.
 pub struct Plan<'a> {
-    pub(super) gguf: &'a Gguf,
+    pub(super) weights: &'a dyn Weights,
     pub(super) options: Options<'a>,
     pub(super) metadata: Metadata,
     /// The tensors, in their order in the output.
@@ -105,8 +106,8 @@ pub struct Plan<'a> {
 
 impl<'a> Plan<'a> {
     /// Chooses the type of every tensor.
-    pub fn new(gguf: &'a Gguf, options: Options<'a>) -> Result<Plan<'a>, QuantizeError> {
-        let mut metadata = gguf.metadata().clone();
+    pub fn new(weights: &'a dyn Weights, options: Options<'a>) -> Result<Plan<'a>, QuantizeError> {
+        let mut metadata = weights.metadata().clone();
         for (key, value) in &options.overrides {
             metadata.insert(key, value.clone());
         }
@@ -117,7 +118,7 @@ impl<'a> Plan<'a> {
         model.has_importance = options.importance.is_some();
         let patterns = compile(&options.tensor_types)?;
         let mut sources: Vec<(&TensorInfo, String)> = Vec::new();
-        for tensor in gguf.tensors() {
+        for tensor in weights.tensors() {
             if let Some(name) = prune::renamed(&tensor.name, &options.prune_layers) {
                 sources.push((tensor, name));
             }
@@ -140,7 +141,7 @@ impl<'a> Plan<'a> {
             tensors.sort_by_key(|tensor| (tensor.source.part(), tensor.source.start()));
         }
         set_keys(&mut metadata, &model, &options);
-        Ok(Plan { gguf, options, metadata, tensors })
+        Ok(Plan { weights, options, metadata, tensors })
     }
 
     /// The keys of the output.

@@ -14,6 +14,7 @@ use ascua_gguf::{GgufWriter, TensorInfo, TensorSource, TensorType, WriteError, s
 use ascua_quant::{QuantError, format};
 
 use super::{Plan, PlannedTensor, QuantizeError};
+use crate::weights::TensorRows;
 
 /// Bytes of output encoded before they are written.
 const SLAB_BYTES: usize = 32 << 20;
@@ -52,7 +53,7 @@ impl Plan<'_> {
         overwrite: Overwrite,
         report: &mut Report<'_>,
     ) -> Result<Vec<PathBuf>, QuantizeError> {
-        if !self.gguf.has_data() {
+        if !self.weights.has_data() {
             return Err(QuantizeError::NoData);
         }
         self.check_types()?;
@@ -105,7 +106,7 @@ impl Plan<'_> {
 
     fn check_target(&self, target: &Path, overwrite: Overwrite) -> Result<(), QuantizeError> {
         let Ok(there) = target.canonicalize() else { return Ok(()) };
-        if self.gguf.paths().any(|path| path.canonicalize().is_ok_and(|path| path == there)) {
+        if self.weights.paths().iter().any(|path| path.canonicalize().is_ok_and(|path| path == there)) {
             return Err(QuantizeError::Same { path: target.to_owned() });
         }
         // A device is written to, not replaced.
@@ -120,7 +121,7 @@ impl Plan<'_> {
         if !self.options.keep_split {
             return vec![self.tensors.len()];
         }
-        let mut lengths = vec![0; self.gguf.paths().len()];
+        let mut lengths = vec![0; self.weights.paths().len()];
         for tensor in &self.tensors {
             lengths[tensor.source.part()] += 1;
         }
@@ -134,8 +135,8 @@ impl Plan<'_> {
         progress: &Mutex<(u64, &mut Report<'_>)>,
         out: &mut dyn Write,
     ) -> Result<(), QuantizeError> {
-        let data = self.gguf.data(&tensor.source);
-        let rows = Rows::new(tensor, &data, importance);
+        let source = self.weights.rows(&tensor.source)?;
+        let rows = Rows::new(tensor, source.as_ref(), importance);
         let total = self.bytes_before();
         let tell = |bytes: u64| {
             let mut guard = progress.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -153,17 +154,19 @@ impl Plan<'_> {
         while first < rows.count {
             let count = slab_rows.min(rows.count - first);
             let failed = |source: io::Error| QuantizeError::Write(WriteError::Io(source));
-            if tensor.source.tensor_type == tensor.target.tensor_type {
-                let bytes = &data[first * rows.source_bytes..][..count * rows.source_bytes];
-                rows.check(first, bytes)?;
-                out.write_all(bytes).map_err(failed)?;
-            } else {
-                slab.resize(count * rows.target_bytes, 0);
-                self.encode(&rows, first, &mut slab)?;
-                out.write_all(&slab).map_err(failed)?;
+            match source.stored() {
+                Some(stored) if tensor.source.tensor_type == tensor.target.tensor_type => {
+                    rows.check(first, count)?;
+                    out.write_all(&stored[first * rows.source_bytes..][..count * rows.source_bytes]).map_err(failed)?;
+                }
+                _ => {
+                    slab.resize(count * rows.target_bytes, 0);
+                    self.encode(&rows, first, &mut slab)?;
+                    out.write_all(&slab).map_err(failed)?;
+                }
             }
             first += count;
-            data.release();
+            source.release();
             tell((count * rows.source_bytes) as u64)?;
         }
         Ok(())
@@ -212,7 +215,7 @@ struct Rows<'a> {
     name: &'a str,
     from: TensorType,
     to: TensorType,
-    data: &'a [u8],
+    source: &'a dyn TensorRows,
     importance: Option<&'a [f32]>,
     /// Rows of all matrices.
     count: usize,
@@ -225,19 +228,19 @@ struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    fn new(tensor: &'a PlannedTensor, data: &'a [u8], importance: Option<&'a [f32]>) -> Rows<'a> {
+    fn new(tensor: &'a PlannedTensor, rows: &'a dyn TensorRows, importance: Option<&'a [f32]>) -> Rows<'a> {
         let PlannedTensor { source, target, .. } = tensor;
         let (elements, count) = (source.row_elements() as usize, source.rows() as usize);
         Rows {
             name: &target.name,
             from: source.tensor_type,
             to: target.tensor_type,
-            data,
+            source: rows,
             importance,
             count,
             matrix: source.shape.get(1).map_or(1, |&rows| rows as usize),
             elements,
-            source_bytes: data.len() / count.max(1),
+            source_bytes: source.bytes() as usize / count.max(1),
             target_bytes: target.bytes() as usize / count.max(1),
         }
     }
@@ -247,8 +250,7 @@ impl<'a> Rows<'a> {
         let count = out.len() / self.target_bytes;
         let values = &mut values[..count * self.elements];
         let codec = |source| QuantizeError::Codec { name: self.name.to_owned(), source };
-        let bytes = &self.data[first * self.source_bytes..][..count * self.source_bytes];
-        format(self.from).decode_row(bytes, values).map_err(codec)?;
+        self.source.decode(first, values)?;
         self.check_values(first, values)?;
         let rows = values.chunks(self.elements).zip(out.chunks_mut(self.target_bytes));
         for (row, (values, out)) in (first..).zip(rows) {
@@ -259,17 +261,16 @@ impl<'a> Rows<'a> {
     }
 
     /// Checks rows that are only copied, where they are floats.
-    fn check(&self, first: usize, bytes: &[u8]) -> Result<(), QuantizeError> {
+    fn check(&self, first: usize, count: usize) -> Result<(), QuantizeError> {
         if !matches!(self.from, TensorType::F32 | TensorType::F16 | TensorType::BF16) {
             return Ok(());
         }
         let rows = (PIECE_ELEMENTS / self.elements).max(1);
         let mut values = vec![0.0; rows * self.elements];
-        for (piece, bytes) in bytes.chunks(rows * self.source_bytes).enumerate() {
-            let values = &mut values[..bytes.len() / self.source_bytes * self.elements];
-            let codec = |source| QuantizeError::Codec { name: self.name.to_owned(), source };
-            format(self.from).decode_row(bytes, values).map_err(codec)?;
-            self.check_values(first + piece * rows, values)?;
+        for piece in (first..first + count).step_by(rows) {
+            let values = &mut values[..rows.min(first + count - piece) * self.elements];
+            self.source.decode(piece, values)?;
+            self.check_values(piece, values)?;
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use crate::builder::GraphBuilder;
 use crate::config::ModelConfig;
 use crate::decoder::LayerSpec;
 use crate::error::ModelError;
+use crate::hugging_face::{Config, ConfigError, Family};
 
 mod baichuan;
 mod gemma3;
@@ -34,6 +35,9 @@ pub trait Architecture: Sync {
     fn embedding_scale(&self, _config: &ModelConfig) -> Option<f32> {
         None
     }
+
+    /// How its checkpoints become files.
+    fn family(&self) -> &'static dyn Family;
 
     /// Tensors that files of this architecture may carry and that are knowingly not used.
     fn unused_tensors(&self) -> &'static [&'static str] {
@@ -67,4 +71,16 @@ pub fn find(name: &str) -> Result<&'static dyn Architecture, ModelError> {
 /// Names of all architectures.
 pub fn names() -> impl Iterator<Item = &'static str> {
     ARCHITECTURES.iter().flat_map(|a| a.names().iter().copied())
+}
+
+/// The family whose checkpoints are of the class that a configuration names.
+///
+/// # Errors
+/// There is none.
+pub fn find_family(config: &Config) -> Result<&'static dyn Family, ConfigError> {
+    let families = || ARCHITECTURES.iter().map(|architecture| architecture.family());
+    families().find(|family| family.classes().contains(&config.class())).ok_or_else(|| ConfigError::UnknownClass {
+        class: config.class().escape_debug().to_string(),
+        supported: families().flat_map(|family| family.classes()).copied().collect::<Vec<_>>().join(", "),
+    })
 }

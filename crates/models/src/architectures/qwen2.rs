@@ -8,6 +8,7 @@ use crate::builder::GraphBuilder;
 use crate::config::ModelConfig;
 use crate::decoder::LayerSpec;
 use crate::error::ModelError;
+use crate::hugging_face::{Config, ConfigError, Family, Keys, LLAMA_NAMES, Names};
 
 pub(super) struct Qwen2;
 
@@ -21,5 +22,29 @@ impl Architecture for Qwen2 {
             Attention::grouped_query(c, index).rope(c.rope(RopeStyle::Neox)),
             FeedForward::swiglu(c, index).ignore_scales(),
         ))
+    }
+
+    fn family(&self) -> &'static dyn Family {
+        &Qwen2
+    }
+}
+
+impl Family for Qwen2 {
+    fn classes(&self) -> &'static [&'static str] {
+        &["Qwen2ForCausalLM", "Qwen2Model"]
+    }
+
+    fn architecture(&self, _config: &Config) -> &'static str {
+        "qwen2"
+    }
+
+    fn names(&self) -> &'static [&'static Names] {
+        &[LLAMA_NAMES]
+    }
+
+    fn keys(&self, config: &Config, keys: &mut Keys<'_>) -> Result<(), ConfigError> {
+        config.only("hidden_act", "silu")?;
+        config.only("use_sliding_window", false)?;
+        keys.usual(config)
     }
 }
