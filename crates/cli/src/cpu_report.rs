@@ -37,7 +37,7 @@ impl CpuReport {
             format!("processor         {} ({})", self.processor.as_deref().unwrap_or("unknown"), self.architecture),
             format!("threads           {}", self.threads),
             format!("instruction sets  {}", self.instruction_sets.join(", ")),
-            format!("in use            {} (--isa forces a lower one)", self.chosen),
+            format!("in use            {} (--isa forces another)", self.chosen),
             format!("free memory       {}", self.available_memory.map_or("unknown".into(), bytes)),
         ]
     }

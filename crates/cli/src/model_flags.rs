@@ -34,7 +34,7 @@ pub struct ModelFlags<T: Args = ThreadCount> {
     #[command(flatten)]
     pub threads: T,
 
-    /// Highest instruction set to use: scalar, avx2, avx512 [default: the best there is]
+    /// Instruction set to use: one of those `ascua info --cpu` lists [default: the best there is]
     #[arg(long, value_name = "NAME", help_heading = "Model")]
     pub isa: Option<Isa>,
 

@@ -11,9 +11,21 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod functions;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod portable;
+#[cfg(target_arch = "x86_64")]
+mod sse41;
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx512::Avx512;
 pub(crate) use functions::{erfc, exp, sigmoid, tanh};
+#[cfg(target_arch = "aarch64")]
+pub(crate) use neon::Neon;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use sse41::Sse41;
 
 use crate::isa::Isa;
 
@@ -122,6 +134,14 @@ pub(crate) unsafe fn dispatch<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
             if isa >= Isa::Avx2 {
                 return run_avx2(kernel);
             }
+            if isa == Isa::Sse41 {
+                return run_sse41(kernel);
+            }
+        }
+        #[cfg(target_arch = "aarch64")]
+        if isa >= Isa::Neon {
+            // NEON is in the baseline: no entry has to enable it.
+            return kernel.run::<neon::Neon>();
         }
         let _ = isa;
         kernel.run::<portable::Portable>()
@@ -140,6 +160,13 @@ unsafe fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
 unsafe fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
     // SAFETY: as above.
     unsafe { kernel.run::<avx2::Avx2>() }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "sse4.1,ssse3")]
+unsafe fn run_sse41<K: Kernel>(kernel: K) -> K::Output {
+    // SAFETY: as above.
+    unsafe { kernel.run::<sse41::Sse41>() }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::Lanes;
 
 /// Eight numbers.
 #[derive(Clone, Copy)]
-pub(crate) struct Avx2(__m256);
+pub(crate) struct Avx2(pub(crate) __m256);
 
 /// Instructions of the level on existing vectors.
 macro_rules! with_avx2 {

@@ -6,7 +6,7 @@ use super::Lanes;
 
 /// Sixteen numbers.
 #[derive(Clone, Copy)]
-pub(crate) struct Avx512(__m512);
+pub(crate) struct Avx512(pub(crate) __m512);
 
 /// Instructions of the level on existing vectors.
 macro_rules! with_avx512 {

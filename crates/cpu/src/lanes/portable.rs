@@ -1,6 +1,7 @@
 //! Eight F32 in plain Rust, for every machine; the compiler maps them to what its baseline has.
 
 use super::Lanes;
+use crate::matmul::half_to_f32;
 
 /// Eight numbers.
 #[derive(Clone, Copy)]
@@ -18,7 +19,7 @@ impl Portable {
 
 impl Lanes for Portable {
     const LANES: usize = 8;
-    const REGISTERS: usize = 16;
+    const REGISTERS: usize = 8;
     type Mask = [bool; 8];
 
     #[inline(always)]
@@ -44,12 +45,12 @@ impl Lanes for Portable {
     unsafe fn load_f16(from: *const u16) -> Self {
         // SAFETY: readable for eight numbers, says the caller.
         let bits = unsafe { from.cast::<[u16; 8]>().read_unaligned() };
-        Portable(bits.map(|bits| half::f16::from_bits(bits).to_f32()))
+        Portable(bits.map(half_to_f32))
     }
 
     #[inline(always)]
     unsafe fn widen_f16(bits: u16) -> f32 {
-        half::f16::from_bits(bits).to_f32()
+        half_to_f32(bits)
     }
 
     #[inline(always)]

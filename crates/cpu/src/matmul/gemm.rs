@@ -5,9 +5,16 @@
 //! group of the weights' scales, exactly as few tokens are, and partial results wait in the thread's scratch.
 
 #[cfg(target_arch = "x86_64")]
-mod avx2;
-#[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod avx_vnni;
+mod frame;
+#[cfg(target_arch = "aarch64")]
+mod i8mm;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+#[cfg(target_arch = "x86_64")]
+mod pairs;
 
 use std::ops::Range;
 
@@ -86,10 +93,52 @@ impl Gemm {
                 panels: Panels::Unsigned,
             }),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 | Isa::Avx512 => Some(Gemm {
-                multiply: avx2::multiply(format)?,
-                store: avx2::store,
-                finish: avx2::finish,
+            Isa::Avx512 => Some(Gemm {
+                multiply: frame::unsigned::<pairs::avx512::Kinds, 6, 1>(format)?,
+                store: frame::store,
+                finish: frame::finish_unsigned::<pairs::avx512::Signed>,
+                panels: Panels::Signed,
+            }),
+            #[cfg(target_arch = "x86_64")]
+            Isa::AvxVnni => Some(Gemm {
+                multiply: frame::signed::<frame::Framed<avx_vnni::AvxVnni, 4, 2>>(format)?,
+                store: frame::store,
+                finish: frame::finish_starts::<avx_vnni::AvxVnni>,
+                panels: Panels::Unsigned,
+            }),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => Some(Gemm {
+                multiply: frame::unsigned::<pairs::avx2::Kinds, 3, 2>(format)?,
+                store: frame::store,
+                finish: frame::finish_unsigned::<pairs::avx2::Signed>,
+                panels: Panels::Signed,
+            }),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Sse41 => Some(Gemm {
+                multiply: frame::unsigned::<pairs::sse41::Kinds, 3, 2>(format)?,
+                store: frame::store,
+                finish: frame::finish_unsigned::<pairs::sse41::Signed>,
+                panels: Panels::Signed,
+            }),
+            #[cfg(target_arch = "aarch64")]
+            Isa::I8mm => Some(Gemm {
+                multiply: frame::signed::<i8mm::I8mm>(format)?,
+                store: frame::store,
+                finish: frame::finish_nothing,
+                panels: Panels::Signed,
+            }),
+            #[cfg(target_arch = "aarch64")]
+            Isa::DotProd => Some(Gemm {
+                multiply: neon::multiply_dot(format)?,
+                store: frame::store,
+                finish: frame::finish_nothing,
+                panels: Panels::Signed,
+            }),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => Some(Gemm {
+                multiply: neon::multiply(format)?,
+                store: frame::store,
+                finish: frame::finish_nothing,
                 panels: Panels::Signed,
             }),
             _ => None,

@@ -8,12 +8,17 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod bytes16;
 
 use std::ops::Range;
 
 use ascua_gguf::TensorType;
 
 use super::activation::RowView;
+#[cfg(target_arch = "x86_64")]
+use super::bytes16::Sse41;
+#[cfg(target_arch = "aarch64")]
+use super::bytes16::{DotProd, Neon};
 use super::quantised::Task;
 use crate::isa::Isa;
 
@@ -28,7 +33,13 @@ pub(super) fn kernel(weight: TensorType, isa: Isa) -> Option<GemvKernel> {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512Vnni => avx512::kernel(weight).or_else(|| avx2::kernel(weight)),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 | Isa::Avx512 => avx2::kernel(weight),
+        Isa::Avx2 | Isa::AvxVnni | Isa::Avx512 => avx2::kernel(weight),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Sse41 => bytes16::kernel::<Sse41>(weight),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon => bytes16::kernel::<Neon>(weight),
+        #[cfg(target_arch = "aarch64")]
+        Isa::DotProd | Isa::I8mm => bytes16::kernel::<DotProd>(weight),
         _ => None,
     }
 }

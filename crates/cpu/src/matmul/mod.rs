@@ -8,10 +8,11 @@
 //! Invariant: the result of a (row, token) pair does not depend on how rows are split among threads, and depends on
 //! the other tokens of the batch only through the order of float additions (some 1e-7 of the result).
 
-// The frames of the fast kernels have users on x86-64 only, until other machines get theirs.
-#![cfg_attr(not(target_arch = "x86_64"), allow(dead_code, unused_imports, unused_variables))]
+// Some of what the kernels share has users on x86-64 only.
+#![cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 
 mod activation;
+mod bytes16;
 mod exact;
 mod gemm;
 mod gemv;
@@ -28,6 +29,7 @@ use ascua_gguf::TensorType;
 
 pub use activation::ActivationLayout;
 pub use ascua_graph::Precision;
+pub(crate) use integers::half_to_f32;
 
 use crate::isa::Isa;
 use exact::ExactProduct;

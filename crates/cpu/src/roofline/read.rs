@@ -52,14 +52,14 @@ pub(super) fn run(isa: Isa, words: &[u64], pattern: ReadPattern) -> u64 {
     let walk = Walk { lines: whole, streams, ahead: pattern.ahead / size_of::<Line>() };
     let mut total = Line::default();
     match isa {
-        Isa::Scalar => portable(&walk, &mut total),
+        Isa::Scalar | Isa::Sse41 => portable(&walk, &mut total),
         #[cfg(target_arch = "x86_64")]
         // SAFETY: levels are checked against the machine where they are made.
-        Isa::Avx2 => unsafe { x86::avx2(&walk, &mut total) },
+        Isa::Avx2 | Isa::AvxVnni => unsafe { x86::avx2(&walk, &mut total) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
         Isa::Avx512 | Isa::Avx512Vnni => unsafe { x86::avx512(&walk, &mut total) },
-        #[cfg(not(target_arch = "x86_64"))]
+        // Plain loops are vectors of the baseline elsewhere.
         _ => portable(&walk, &mut total),
     }
     total.iter().for_each(|word| sum ^= word);
@@ -72,6 +72,7 @@ struct Walk<'a> {
     lines: &'a [Line],
     streams: usize,
     /// Lines.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
     ahead: usize,
 }
 

@@ -11,6 +11,7 @@ mod avx512;
 mod tests;
 
 use crate::isa::Isa;
+use crate::lanes::{Kernel, Lanes, dispatch};
 use crate::matmul::InputRows;
 
 /// Tokens of one panel: 32-bit lanes of the widest vectors.
@@ -116,11 +117,7 @@ impl Int8Layout {
                 Isa::Avx512 | Isa::Avx512Vnni if self.uses_panels(x.tokens) => {
                     avx512::prepare_panel(self, x, piece, self.panel(out, piece))
                 }
-                #[cfg(target_arch = "x86_64")]
-                Isa::Avx512 | Isa::Avx512Vnni => prepare_avx512(self, x, piece, out),
-                #[cfg(target_arch = "x86_64")]
-                Isa::Avx2 => prepare_avx2(self, x, piece, out),
-                _ => prepare_piece(self, x, piece, out),
+                isa => dispatch(isa, PreparePiece { layout: self, x, piece, out }),
             }
         }
     }
@@ -167,18 +164,22 @@ impl Int8Layout {
     }
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn prepare_avx2(layout: &Int8Layout, x: InputRows<'_>, piece: usize, out: *mut u8) {
-    // SAFETY: the caller vouches for the same.
-    unsafe { prepare_piece(layout, x, piece, out) }
+/// [`prepare_piece`], whose plain loops are compiled for every level.
+struct PreparePiece<'a> {
+    layout: &'a Int8Layout,
+    x: InputRows<'a>,
+    piece: usize,
+    out: *mut u8,
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
-unsafe fn prepare_avx512(layout: &Int8Layout, x: InputRows<'_>, piece: usize, out: *mut u8) {
-    // SAFETY: the caller vouches for the same.
-    unsafe { prepare_piece(layout, x, piece, out) }
+impl Kernel for PreparePiece<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<V: Lanes>(self) {
+        // SAFETY: the maker vouches for the same.
+        unsafe { prepare_piece(self.layout, self.x, self.piece, self.out) }
+    }
 }
 
 #[inline(always)]

@@ -4,12 +4,8 @@
 //! into the thread's scratch and used for all tokens. Invariant: the sum of one (row, token) pair is formed in the
 //! same order whatever the tile, so results depend neither on how rows are split nor on the batch.
 
-#[cfg(target_arch = "x86_64")]
-mod avx2;
-#[cfg(target_arch = "x86_64")]
-mod avx512;
 mod decoder;
-mod scalar;
+mod plain;
 mod stream;
 
 use std::ops::Range;
@@ -18,8 +14,10 @@ use ascua_gguf::TensorType;
 
 use super::{ActivationLayout, OutputRows};
 use crate::isa::Isa;
+use crate::lanes::{Kernel, Lanes, dispatch};
 use decoder::RowDecoder;
-use stream::{StreamRows, Streamed};
+use plain::{F32Weights, PlainType, Weights};
+use stream::Streamed;
 
 /// Weights of one tile in the scratch: small enough to stay in the second cache level.
 const TILE_BYTES: usize = 256 << 10;
@@ -34,12 +32,10 @@ pub(super) struct ExactProduct {
     cols: usize,
     row_bytes: usize,
     decoder: RowDecoder,
-    multiply: MultiplyTile,
-    stream: Option<StreamRows>,
+    /// Types whose rows can be read in place.
+    plain: Option<PlainType>,
+    isa: Isa,
 }
-
-/// Decoded rows times all tokens; the pointers hold `rows * cols` and `tokens * x_stride` floats.
-type MultiplyTile = unsafe fn(tile: DecodedTile, x: *const f32, x_stride: usize, tokens: usize, out: OutputRows<'_>);
 
 /// Consecutive decoded rows.
 #[derive(Clone, Copy)]
@@ -53,14 +49,7 @@ struct DecodedTile {
 
 impl ExactProduct {
     pub fn new(weight: TensorType, cols: usize, row_bytes: usize, isa: Isa) -> ExactProduct {
-        let (multiply, stream): (MultiplyTile, _) = match isa {
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 | Isa::Avx512Vnni => (avx512::multiply_tile, avx512::stream(weight)),
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => (avx2::multiply_tile, avx2::stream(weight)),
-            _ => (scalar::multiply_tile, None),
-        };
-        ExactProduct { cols, row_bytes, decoder: RowDecoder::new(weight, isa), multiply, stream }
+        ExactProduct { cols, row_bytes, decoder: RowDecoder::new(weight, isa), plain: PlainType::of(weight), isa }
     }
 
     pub fn tile_rows(&self) -> usize {
@@ -89,10 +78,10 @@ impl ExactProduct {
         out: OutputRows<'_>,
         scratch: *mut u8,
     ) {
-        if let (Some(stream), 1..=MAX_STREAMED_TOKENS) = (self.stream, tokens) {
-            let streamed = Streamed { weights, row_bytes: self.row_bytes, cols: self.cols, x, tokens, out };
-            // SAFETY: the kernel was made for this machine's level; the caller vouches for x and out.
-            return unsafe { stream(streamed, rows) };
+        if let (Some(plain), 1..=MAX_STREAMED_TOKENS) = (self.plain, tokens) {
+            let (row_bytes, cols) = (self.row_bytes, self.cols);
+            // SAFETY: `new` was given a level of this machine; the caller vouches for x and out.
+            return unsafe { dispatch(self.isa, Streamed { plain, weights, row_bytes, cols, x, tokens, out, rows }) };
         }
         let scratch = scratch.cast::<f32>();
         let mut first_row = rows.start;
@@ -107,7 +96,7 @@ impl ExactProduct {
             }
             let tile = DecodedTile { weights: scratch, cols: self.cols, rows: tile_rows, first_row };
             // SAFETY: the tile was just decoded; the caller vouches for x, out and the machine's level.
-            unsafe { (self.multiply)(tile, x.data, x.stride, tokens, out) };
+            unsafe { dispatch(self.isa, TileProduct { tile, x, tokens, out }) };
             first_row += tile_rows;
         }
     }
@@ -120,75 +109,59 @@ pub(super) struct Activations {
     pub stride: usize,
 }
 
-/// A vector of F32 lanes: what the exact kernels need of an instruction set.
-trait FloatVector: Copy {
-    const LANES: usize;
-    unsafe fn zero() -> Self;
-    unsafe fn load(from: *const f32) -> Self;
-    /// `self * b + sum`
-    unsafe fn multiply_add(self, b: Self, sum: Self) -> Self;
-    unsafe fn horizontal_sum(self) -> f32;
-}
-
-/// How a kernel reads weights as lanes of F32.
-trait Weights<V> {
-    const BYTES: usize;
-    unsafe fn lanes(from: *const u8) -> V;
-    unsafe fn one(from: *const u8) -> f32;
-}
-
-/// Weights that are F32, as decoded tiles are.
-struct F32Weights;
-
-impl<V: FloatVector> Weights<V> for F32Weights {
-    const BYTES: usize = 4;
-
-    #[inline(always)]
-    unsafe fn lanes(from: *const u8) -> V {
-        // SAFETY: the caller has a vector of readable floats.
-        unsafe { V::load(from.cast()) }
-    }
-
-    #[inline(always)]
-    unsafe fn one(from: *const u8) -> f32 {
-        // SAFETY: the caller has a readable float.
-        unsafe { from.cast::<f32>().read_unaligned() }
-    }
-}
-
-/// The loops over a tile; compiled once per instruction set around [`block`].
-#[inline(always)]
-unsafe fn tile_loops<V: FloatVector, const R: usize, const T: usize>(
+/// Decoded rows times all tokens; the pointers hold `rows * cols` and `tokens * stride` floats.
+struct TileProduct<'a> {
     tile: DecodedTile,
-    x: *const f32,
-    x_stride: usize,
+    x: Activations,
     tokens: usize,
-    out: OutputRows<'_>,
-) {
-    let mut token = 0;
-    while token < tokens {
-        let x = Activations { data: x.wrapping_add(token * x_stride), stride: x_stride };
-        let wide = token + T <= tokens;
-        let mut row = 0;
-        while row < tile.rows {
-            let tall = row + R <= tile.rows;
-            // SAFETY: the blocks stay within the tile and the tokens, as just compared.
-            unsafe {
-                match (tall, wide) {
-                    (true, true) => tile_block::<V, R, T>(tile, row, x, token, out),
-                    (true, false) => tile_block::<V, R, 1>(tile, row, x, token, out),
-                    (false, true) => tile_block::<V, 1, T>(tile, row, x, token, out),
-                    (false, false) => tile_block::<V, 1, 1>(tile, row, x, token, out),
-                }
+    out: OutputRows<'a>,
+}
+
+impl Kernel for TileProduct<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<V: Lanes>(self) {
+        // SAFETY: the maker vouches for the operands.
+        unsafe {
+            match V::REGISTERS {
+                32.. => self.loops::<V, 4, 4>(),
+                16.. => self.loops::<V, 4, 2>(),
+                _ => self.loops::<V, 2, 2>(),
             }
-            row += if tall { R } else { 1 };
         }
-        token += if wide { T } else { 1 };
+    }
+}
+
+impl TileProduct<'_> {
+    #[inline(always)]
+    unsafe fn loops<V: Lanes, const R: usize, const T: usize>(self) {
+        let TileProduct { tile, x, tokens, out } = self;
+        let mut token = 0;
+        while token < tokens {
+            let x = Activations { data: x.data.wrapping_add(token * x.stride), stride: x.stride };
+            let wide = token + T <= tokens;
+            let mut row = 0;
+            while row < tile.rows {
+                let tall = row + R <= tile.rows;
+                // SAFETY: the blocks stay within the tile and the tokens, as just compared.
+                unsafe {
+                    match (tall, wide) {
+                        (true, true) => tile_block::<V, R, T>(tile, row, x, token, out),
+                        (true, false) => tile_block::<V, R, 1>(tile, row, x, token, out),
+                        (false, true) => tile_block::<V, 1, T>(tile, row, x, token, out),
+                        (false, false) => tile_block::<V, 1, 1>(tile, row, x, token, out),
+                    }
+                }
+                row += if tall { R } else { 1 };
+            }
+            token += if wide { T } else { 1 };
+        }
     }
 }
 
 #[inline(always)]
-unsafe fn tile_block<V: FloatVector, const R: usize, const T: usize>(
+unsafe fn tile_block<V: Lanes, const R: usize, const T: usize>(
     tile: DecodedTile,
     row: usize,
     x: Activations,
@@ -212,25 +185,25 @@ unsafe fn tile_block<V: FloatVector, const R: usize, const T: usize>(
 
 /// `R` rows times the first `T` tokens of `x`: one vector of sums each, whatever R and T.
 #[inline(always)]
-unsafe fn block<V: FloatVector, W: Weights<V>, const R: usize, const T: usize>(
+unsafe fn block<V: Lanes, W: Weights, const R: usize, const T: usize>(
     rows: [*const u8; R],
     cols: usize,
     x: Activations,
 ) -> [[f32; T]; R] {
     // SAFETY: the caller's rows and tokens have `cols` elements; k stays below.
     unsafe {
-        let mut sums = [[V::zero(); T]; R];
+        let mut sums = [[V::splat(0.0); T]; R];
         let whole = cols - cols % V::LANES;
         let mut k = 0;
         while k < whole {
-            let mut xs = [V::zero(); T];
+            let mut xs = [V::splat(0.0); T];
             for (t, x_lanes) in xs.iter_mut().enumerate() {
                 *x_lanes = V::load(x.data.add(t * x.stride + k));
             }
             for (row, sums) in rows.iter().zip(&mut sums) {
-                let w = W::lanes(row.add(k * W::BYTES));
+                let w = W::lanes::<V>(row.add(k * W::BYTES));
                 for (sum, x_lanes) in sums.iter_mut().zip(xs) {
-                    *sum = w.multiply_add(x_lanes, *sum);
+                    *sum = w.mul_add(x_lanes, *sum);
                 }
             }
             k += V::LANES;
@@ -238,9 +211,9 @@ unsafe fn block<V: FloatVector, W: Weights<V>, const R: usize, const T: usize>(
         let mut out = [[0.0; T]; R];
         for ((row, sums), out) in rows.iter().zip(sums).zip(&mut out) {
             for (t, (sum, out)) in sums.into_iter().zip(out).enumerate() {
-                *out = sum.horizontal_sum();
+                *out = sum.sum();
                 for k in whole..cols {
-                    *out += W::one(row.add(k * W::BYTES)) * *x.data.add(t * x.stride + k);
+                    *out += W::one::<V>(row.add(k * W::BYTES)) * *x.data.add(t * x.stride + k);
                 }
             }
         }

@@ -4,40 +4,59 @@
 
 use std::ops::Range;
 
-use super::{Activations, FloatVector, OutputRows, Weights, block};
+use super::plain::{Bf16Weights, F16Weights, F32Weights, PlainType, Weights};
+use super::{Activations, OutputRows, block};
+use crate::lanes::{Kernel, Lanes};
 
-/// Some rows times all tokens; sound to call on a machine with the level the kernel was made for.
-pub(super) type StreamRows = unsafe fn(product: Streamed<'_>, rows: Range<usize>);
-
-/// The operands of a product whose weights are read in place.
-#[derive(Clone, Copy)]
+/// Some rows, read in place, times all tokens.
 pub(super) struct Streamed<'a> {
+    pub plain: PlainType,
     pub weights: &'a [u8],
     pub row_bytes: usize,
     pub cols: usize,
     pub x: Activations,
     pub tokens: usize,
     pub out: OutputRows<'a>,
+    /// The weights have them, and the output of every token.
+    pub rows: Range<usize>,
 }
 
-/// # Safety
-/// The weights have `rows`, the activations `tokens`, and the output both.
-#[inline(always)]
-pub(super) unsafe fn stream_loops<V: FloatVector, W: Weights<V>>(product: Streamed<'_>, rows: Range<usize>) {
-    let quarter = rows.len() / 4;
-    for i in 0..quarter {
-        let first = rows.start + i;
-        // SAFETY: rows stay within the caller's.
-        unsafe { all_tokens::<V, W, 4>(&product, [first, first + quarter, first + 2 * quarter, first + 3 * quarter]) };
+impl Kernel for Streamed<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<V: Lanes>(self) {
+        // SAFETY: the maker vouches for the operands.
+        unsafe {
+            match self.plain {
+                PlainType::F32 => self.loops::<V, F32Weights>(),
+                PlainType::F16 => self.loops::<V, F16Weights>(),
+                PlainType::Bf16 => self.loops::<V, Bf16Weights>(),
+            }
+        }
     }
-    for row in rows.start + 4 * quarter..rows.end {
-        // SAFETY: as above.
-        unsafe { all_tokens::<V, W, 1>(&product, [row]) };
+}
+
+impl Streamed<'_> {
+    #[inline(always)]
+    unsafe fn loops<V: Lanes, W: Weights>(self) {
+        let rows = self.rows.clone();
+        let quarter = rows.len() / 4;
+        for i in 0..quarter {
+            let first = rows.start + i;
+            let streams = [first, first + quarter, first + 2 * quarter, first + 3 * quarter];
+            // SAFETY: rows stay within the product's.
+            unsafe { all_tokens::<V, W, 4>(&self, streams) };
+        }
+        for row in rows.start + 4 * quarter..rows.end {
+            // SAFETY: as above.
+            unsafe { all_tokens::<V, W, 1>(&self, [row]) };
+        }
     }
 }
 
 #[inline(always)]
-unsafe fn all_tokens<V: FloatVector, W: Weights<V>, const R: usize>(product: &Streamed<'_>, rows: [usize; R]) {
+unsafe fn all_tokens<V: Lanes, W: Weights, const R: usize>(product: &Streamed<'_>, rows: [usize; R]) {
     let mut token = 0;
     while token < product.tokens {
         // SAFETY: rows and tokens stay within the product.
@@ -51,7 +70,7 @@ unsafe fn all_tokens<V: FloatVector, W: Weights<V>, const R: usize>(product: &St
 }
 
 #[inline(always)]
-unsafe fn some_tokens<V: FloatVector, W: Weights<V>, const R: usize, const T: usize>(
+unsafe fn some_tokens<V: Lanes, W: Weights, const R: usize, const T: usize>(
     product: &Streamed<'_>,
     rows: [usize; R],
     token: usize,

@@ -148,12 +148,11 @@ impl IntegerBlock for Iq4Xs {
         }
     }
 
-    #[cfg(target_arch = "x86_64")]
     #[inline(always)]
-    unsafe fn decode_avx2(block: &[u8], values: &mut [i8], scales: &mut [f32], _offsets: &mut [f32]) {
+    unsafe fn decode_shuffled(block: &[u8], values: &mut [i8], scales: &mut [f32], _offsets: &mut [f32]) {
         iq4_xs_scales(block, scales);
         for (bytes, values) in block[8..136].chunks_exact(16).zip(values.chunks_exact_mut(32)) {
-            // SAFETY: the caller's machine has AVX2.
+            // SAFETY: the caller's machine has byte shuffles.
             unsafe { super::lookup::nibbles::<16>(&IQ4_VALUES, bytes, values) };
         }
     }

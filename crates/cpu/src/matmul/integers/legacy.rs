@@ -1,6 +1,5 @@
 //! The 32-element blocks: Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q8_1, IQ4_NL and MXFP4; and Q8_K, which is as plain.
 
-#[cfg(target_arch = "x86_64")]
 use super::lookup;
 use super::tables::{IQ4_VALUES, MXFP4_VALUES};
 use super::{IntegerBlock, Offsets, half_at};
@@ -136,11 +135,10 @@ impl IntegerBlock for Iq4Nl {
         nibbles(&block[2..18], values, |nibble, _| IQ4_VALUES[usize::from(nibble)]);
     }
 
-    #[cfg(target_arch = "x86_64")]
     #[inline(always)]
-    unsafe fn decode_avx2(block: &[u8], values: &mut [i8], scales: &mut [f32], _offsets: &mut [f32]) {
+    unsafe fn decode_shuffled(block: &[u8], values: &mut [i8], scales: &mut [f32], _offsets: &mut [f32]) {
         scales[0] = half_at(block, 0);
-        // SAFETY: the caller's machine has AVX2.
+        // SAFETY: the caller's machine has byte shuffles.
         unsafe { lookup::nibbles::<16>(&IQ4_VALUES, &block[2..18], values) }
     }
 }
@@ -158,11 +156,10 @@ impl IntegerBlock for Mxfp4 {
         nibbles(&block[1..17], values, |nibble, _| MXFP4_VALUES[usize::from(nibble)]);
     }
 
-    #[cfg(target_arch = "x86_64")]
     #[inline(always)]
-    unsafe fn decode_avx2(block: &[u8], values: &mut [i8], scales: &mut [f32], _offsets: &mut [f32]) {
+    unsafe fn decode_shuffled(block: &[u8], values: &mut [i8], scales: &mut [f32], _offsets: &mut [f32]) {
         scales[0] = halved_power_of_two(block[0]);
-        // SAFETY: the caller's machine has AVX2.
+        // SAFETY: the caller's machine has byte shuffles.
         unsafe { lookup::nibbles::<16>(&MXFP4_VALUES, &block[1..17], values) }
     }
 }

@@ -7,7 +7,6 @@
 mod k_quants;
 mod lattice;
 mod legacy;
-#[cfg(target_arch = "x86_64")]
 mod lookup;
 mod tables;
 mod ternary;
@@ -38,13 +37,12 @@ pub(crate) trait IntegerBlock {
     /// Decodes one block of `BYTES` bytes into `LEN` values and `LEN / GROUP` scales (and offsets, if it has them).
     fn decode(block: &[u8], values: &mut [i8], scales: &mut [f32], offsets: &mut [f32]);
 
-    /// The same, where the compiler does not find the way with AVX2 by itself.
+    /// The same, where the compiler does not find the way with shuffles of sixteen bytes by itself.
     ///
     /// # Safety
-    /// The machine has AVX2.
-    #[cfg(target_arch = "x86_64")]
+    /// The machine has such shuffles: SSSE3 or NEON.
     #[inline(always)]
-    unsafe fn decode_avx2(block: &[u8], values: &mut [i8], scales: &mut [f32], offsets: &mut [f32]) {
+    unsafe fn decode_shuffled(block: &[u8], values: &mut [i8], scales: &mut [f32], offsets: &mut [f32]) {
         Self::decode(block, values, scales, offsets);
     }
 }
@@ -146,7 +144,11 @@ fn format<B: IntegerBlock>(isa: Isa) -> IntegerFormat {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 | Isa::Avx512Vnni => decode_span_avx512::<B>,
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => decode_span_avx2::<B>,
+        Isa::Avx2 | Isa::AvxVnni => decode_span_avx2::<B>,
+        #[cfg(target_arch = "x86_64")]
+        Isa::Sse41 => decode_span_sse41::<B>,
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon | Isa::DotProd | Isa::I8mm => decode_span_neon::<B>,
         _ => decode_span_scalar::<B>,
     };
     IntegerFormat {
@@ -184,15 +186,28 @@ unsafe fn decode_span_scalar<B: IntegerBlock>(b: &[u8], values: &mut [i8], scale
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn decode_span_avx2<B: IntegerBlock>(b: &[u8], values: &mut [i8], scales: &mut [f32], offsets: &mut [f32]) {
-    // SAFETY: the caller's machine has AVX2.
-    decode_span::<B>(b, values, scales, offsets, |b, v, s, o| unsafe { B::decode_avx2(b, v, s, o) });
+    // SAFETY: the caller's machine has AVX2, and so SSSE3.
+    decode_span::<B>(b, values, scales, offsets, |b, v, s, o| unsafe { B::decode_shuffled(b, v, s, o) });
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
 unsafe fn decode_span_avx512<B: IntegerBlock>(b: &[u8], values: &mut [i8], scales: &mut [f32], offsets: &mut [f32]) {
-    // SAFETY: the caller's machine has AVX-512, and so AVX2.
-    decode_span::<B>(b, values, scales, offsets, |b, v, s, o| unsafe { B::decode_avx2(b, v, s, o) });
+    // SAFETY: the caller's machine has AVX-512, and so SSSE3.
+    decode_span::<B>(b, values, scales, offsets, |b, v, s, o| unsafe { B::decode_shuffled(b, v, s, o) });
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "sse4.1,ssse3")]
+unsafe fn decode_span_sse41<B: IntegerBlock>(b: &[u8], values: &mut [i8], scales: &mut [f32], offsets: &mut [f32]) {
+    // SAFETY: the caller's machine has SSSE3.
+    decode_span::<B>(b, values, scales, offsets, |b, v, s, o| unsafe { B::decode_shuffled(b, v, s, o) });
+}
+
+#[cfg(target_arch = "aarch64")]
+unsafe fn decode_span_neon<B: IntegerBlock>(b: &[u8], values: &mut [i8], scales: &mut [f32], offsets: &mut [f32]) {
+    // SAFETY: every 64-bit Arm processor has NEON.
+    decode_span::<B>(b, values, scales, offsets, |b, v, s, o| unsafe { B::decode_shuffled(b, v, s, o) });
 }
 
 /// The F32 value of a half-precision number, also where subnormal F32 operands are flushed to zero.

@@ -102,13 +102,12 @@ impl IntegerBlock for Nvfp4 {
         }
     }
 
-    #[cfg(target_arch = "x86_64")]
     #[inline(always)]
-    unsafe fn decode_avx2(block: &[u8], values: &mut [i8], scales: &mut [f32], _offsets: &mut [f32]) {
+    unsafe fn decode_shuffled(block: &[u8], values: &mut [i8], scales: &mut [f32], _offsets: &mut [f32]) {
         for group in 0..4 {
             scales[group] = half_of_ue4m3(block[group]);
             let bytes = &block[4 + 8 * group..12 + 8 * group];
-            // SAFETY: the caller's machine has AVX2.
+            // SAFETY: the caller's machine has byte shuffles.
             unsafe { super::lookup::nibbles::<8>(&MXFP4_VALUES, bytes, &mut values[16 * group..16 * group + 16]) };
         }
     }

@@ -3,6 +3,7 @@
 //! In scalar form the reference of the other kernels on the same integers; on every level the kernel of the types
 //! that have none of their own.
 
+mod bytes16;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
@@ -37,7 +38,15 @@ impl RowsKernel {
                 #[cfg(target_arch = "x86_64")]
                 Isa::Avx512Vnni => x86::dot_vnni,
                 #[cfg(target_arch = "x86_64")]
+                Isa::AvxVnni => x86::dot_avx_vnni,
+                #[cfg(target_arch = "x86_64")]
                 Isa::Avx2 | Isa::Avx512 => x86::dot_avx2,
+                #[cfg(target_arch = "x86_64")]
+                Isa::Sse41 => bytes16::dot::<crate::matmul::bytes16::Sse41>,
+                #[cfg(target_arch = "aarch64")]
+                Isa::Neon => bytes16::dot::<crate::matmul::bytes16::Neon>,
+                #[cfg(target_arch = "aarch64")]
+                Isa::DotProd | Isa::I8mm => bytes16::dot::<crate::matmul::bytes16::DotProd>,
                 _ => dot_scalar,
             },
         }

@@ -34,12 +34,30 @@ impl ByteDot for Vnni {
     }
 }
 
+struct AvxVnni;
+
+impl ByteDot for AvxVnni {
+    #[inline(always)]
+    unsafe fn dot(w: __m256i, x: __m256i) -> __m256i {
+        // SAFETY: only called from `dot_avx_vnni`.
+        unsafe { _mm256_dpbusd_avx_epi32(_mm256_setzero_si256(), _mm256_abs_epi8(w), _mm256_sign_epi8(x, w)) }
+    }
+}
+
 /// # Safety
 /// The machine has AVX2 and FMA, the view covers the row.
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(super) unsafe fn dot_avx2(row: &DecodedRow<'_>, x: RowView) -> f32 {
     // SAFETY: the caller vouches for the same.
     unsafe { dot::<MultiplyAdd>(row, x) }
+}
+
+/// # Safety
+/// The machine has AVX2, FMA and AVX-VNNI, the view covers the row.
+#[target_feature(enable = "avx2,fma,f16c,avxvnni")]
+pub(super) unsafe fn dot_avx_vnni(row: &DecodedRow<'_>, x: RowView) -> f32 {
+    // SAFETY: the caller vouches for the same.
+    unsafe { dot::<AvxVnni>(row, x) }
 }
 
 /// # Safety

@@ -1,0 +1,341 @@
+//! The product of a tile with panels, for any length of vector: some rows by some of a panel's tokens at a time.
+//!
+//! A level gives a [`Multiply`] for each kind of weights it tells apart, and chooses among the formats' scalings with
+//! [`signed`] or [`unsigned`].
+
+use std::marker::PhantomData;
+use std::ops::Range;
+
+use super::{
+    ActivationScales, Extent, GROUPS, Legacy, Legacy16, Legacy16Offset, LegacyOffset, MultiplyTile, Partial, Scaling,
+    Super16, Super16Offset, Super32, Super32Offset, Tile, TileRow,
+};
+use crate::lanes::Lanes;
+use crate::matmul::activation::{PanelView, TOKENS_PER_PANEL};
+use crate::matmul::bytes16::Body;
+use crate::matmul::integers::{IntegerFormat, Offsets, SPAN};
+use crate::matmul::quantised::Task;
+
+/// How a level multiplies bytes of one kind of weights. Lanes are tokens, with four elements each.
+///
+/// # Safety
+/// Every function may be called where the machine has the level.
+pub(super) trait Multiply {
+    type Bytes: Copy;
+    /// Sums of 32 bits, one per token.
+    type Ints: Copy;
+    type Floats: Lanes;
+    /// Sums on their way to 32 bits.
+    type Partial: Copy;
+    /// Steps of four elements that `Partial` has room for: divides the four or eight of a group.
+    const STEPS: usize;
+    /// Whether integer sums begin with the start values of the tile.
+    const STARTS: bool = false;
+
+    /// Runs a body with the level's instructions enabled.
+    unsafe fn enter<B: Body>(body: B);
+    /// A vector of the panel.
+    unsafe fn load(from: *const u8) -> Self::Bytes;
+    /// Four weights, for every token.
+    unsafe fn broadcast(four: i32) -> Self::Bytes;
+    unsafe fn start(value: i32) -> Self::Ints;
+    /// Sums of 32 bits, of which the next steps take their start.
+    unsafe fn open(sums: Self::Ints) -> Self::Partial;
+    /// One step.
+    unsafe fn step(partial: Self::Partial, w: Self::Bytes, x: Self::Bytes) -> Self::Partial;
+    /// The sums after the steps, given those before.
+    unsafe fn close(sums: Self::Ints, partial: Self::Partial) -> Self::Ints;
+    unsafe fn floats(sums: Self::Ints) -> Self::Floats;
+}
+
+/// The kinds of weights of a level that multiplies unsigned by signed bytes in 16 bits.
+pub(super) trait UnsignedKinds {
+    /// At most 15: eight steps fit 16 bits.
+    type FourBits: Multiply;
+    /// At most 31: four.
+    type FiveBits: Multiply;
+    /// At most 63: two.
+    type SixBits: Multiply;
+    /// Any signed byte.
+    type Signed: Multiply;
+}
+
+/// A way to multiply tiles, for any scaling.
+pub(super) trait TileKernel {
+    /// # Safety
+    /// As [`MultiplyTile`].
+    unsafe fn multiply<S: Scaling>(tile: &Tile, extent: Extent, partial: *mut Partial);
+}
+
+/// The frame with a level's [`Multiply`]: `R` rows by `H` vectors of tokens, of which both divide theirs.
+pub(super) struct Framed<M, const R: usize, const H: usize>(PhantomData<M>);
+
+impl<M: Multiply, const R: usize, const H: usize> TileKernel for Framed<M, R, H> {
+    unsafe fn multiply<S: Scaling>(tile: &Tile, extent: Extent, partial: *mut Partial) {
+        // SAFETY: the caller vouches for the operands and the machine.
+        unsafe { M::enter(Product::<M, S, R, H> { tile, extent, partial, kind: PhantomData }) }
+    }
+}
+
+/// The kernel of a format where weights are multiplied as they are.
+pub(super) fn signed<K: TileKernel>(format: IntegerFormat) -> Option<MultiplyTile> {
+    Some(match (format.block_len, format.group, format.offsets) {
+        (256, 32, Offsets::None) => K::multiply::<Super32>,
+        (256, 32, Offsets::PerGroup) => K::multiply::<Super32Offset>,
+        (256, 16, Offsets::None) => K::multiply::<Super16>,
+        (256, 16, Offsets::PerGroup) => K::multiply::<Super16Offset>,
+        (_, 32, Offsets::None) => K::multiply::<Legacy>,
+        (_, 32, Offsets::PerGroup) => K::multiply::<LegacyOffset>,
+        (_, 16, Offsets::None) => K::multiply::<Legacy16>,
+        _ => return None,
+    })
+}
+
+/// The kernel of a format where weights of few bits are made unsigned by [`finish_unsigned`].
+pub(super) fn unsigned<K: UnsignedKinds, const R: usize, const H: usize>(
+    format: IntegerFormat,
+) -> Option<MultiplyTile> {
+    Some(match (format.block_len, format.group, range(&format)) {
+        (256, 32, 0..=15) => Framed::<K::FourBits, R, H>::multiply::<Super32Offset>,
+        (256, 32, 16..=31) => Framed::<K::FiveBits, R, H>::multiply::<Super32Offset>,
+        (256, 32, 32..=63) => Framed::<K::SixBits, R, H>::multiply::<Super32Offset>,
+        // Their groups have four steps, not eight.
+        (256, 16, 0..=31) => Framed::<K::FiveBits, R, H>::multiply::<Super16Offset>,
+        (256, 16, 32..=63) => Framed::<K::SixBits, R, H>::multiply::<Super16Offset>,
+        (_, 32, 0..=15) => Framed::<K::FourBits, R, H>::multiply::<LegacyOffset>,
+        (_, 32, 16..=31) => Framed::<K::FiveBits, R, H>::multiply::<LegacyOffset>,
+        (_, 32, 32..=63) => Framed::<K::SixBits, R, H>::multiply::<LegacyOffset>,
+        (_, 16, 0..=31) => Framed::<K::FiveBits, R, H>::multiply::<Legacy16Offset>,
+        (_, _, 0..=63) => return None,
+        _ => return signed::<Framed<K::Signed, R, H>>(format),
+    })
+}
+
+fn range(format: &IntegerFormat) -> i16 {
+    i16::from(format.largest) - i16::from(format.smallest)
+}
+
+/// A tile times the panels of an extent.
+struct Product<'a, M, S, const R: usize, const H: usize> {
+    tile: &'a Tile,
+    extent: Extent,
+    partial: *mut Partial,
+    kind: PhantomData<(M, S)>,
+}
+
+impl<M: Multiply, S: Scaling, const R: usize, const H: usize> Body for Product<'_, M, S, R, H> {
+    #[inline(always)]
+    unsafe fn run(self) {
+        for panel in 0..self.extent.panels {
+            let view = self.extent.panel(panel);
+            for row in (0..self.extent.rows).step_by(R) {
+                for token in (0..TOKENS_PER_PANEL).step_by(H * M::Floats::LANES) {
+                    // SAFETY: panels stay below extent.panels, rows below TILE_ROWS, a multiple of R.
+                    unsafe {
+                        let partial = &mut *self.partial.add(panel);
+                        micro_kernel::<M, S, R, H>(self.tile, row, view, token, self.extent.cols, partial);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `R` rows from `row` on times `H` vectors of a panel's tokens, over the columns of a tile.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)] // several arrays walk together
+unsafe fn micro_kernel<M: Multiply, S: Scaling, const R: usize, const H: usize>(
+    tile: &Tile,
+    row: usize,
+    panel: PanelView,
+    token: usize,
+    cols: usize,
+    partial: &mut Partial,
+) {
+    let lanes = M::Floats::LANES;
+    // SAFETY: rows and columns stay within the tile, and the panel covers the columns.
+    unsafe {
+        let values = tile.values.as_ptr().add(row).cast::<i8>();
+        let scales = tile.scales.as_ptr().add(row).cast::<f32>();
+        let offsets = tile.offsets.as_ptr().add(row).cast::<f32>();
+        let starts = tile.starts.as_ptr().add(row).cast::<i32>();
+        let mut sums = [[M::Floats::splat(0.0); H]; R];
+        for group in 0..cols / S::GROUP {
+            let mut dots = [[M::start(0); H]; R];
+            if M::STARTS {
+                for (r, dots) in dots.iter_mut().enumerate() {
+                    dots.fill(M::start(*starts.add(r * GROUPS + group)));
+                }
+            }
+            for step in 0..S::GROUP / 4 / M::STEPS {
+                // Loops and no closures: those would not have the level's instructions.
+                let mut partials = [[M::open(M::start(0)); H]; R];
+                for r in 0..R {
+                    for h in 0..H {
+                        partials[r][h] = M::open(dots[r][h]);
+                    }
+                }
+                for k in step * M::STEPS..(step + 1) * M::STEPS {
+                    let x = panel.values.add((group * S::GROUP / 4 + k) * 64 + 4 * token);
+                    let mut xs = [M::load(x); H];
+                    for h in 1..H {
+                        xs[h] = M::load(x.add(h * lanes * 4));
+                    }
+                    for r in 0..R {
+                        let w = values.add(r * SPAN + group * S::GROUP + 4 * k).cast::<i32>().read_unaligned();
+                        let w = M::broadcast(w);
+                        for h in 0..H {
+                            partials[r][h] = M::step(partials[r][h], w, xs[h]);
+                        }
+                    }
+                }
+                for r in 0..R {
+                    for h in 0..H {
+                        dots[r][h] = M::close(dots[r][h], partials[r][h]);
+                    }
+                }
+            }
+            for h in 0..H {
+                let at = token + h * lanes;
+                for r in 0..R {
+                    let product = M::floats(dots[r][h]);
+                    let (scale, offset) = (scales.add(r * GROUPS + group), offsets.add(r * GROUPS + group));
+                    sums[r][h] = add_group::<S, M::Floats>(sums[r][h], product, &panel, group, at, scale, offset);
+                }
+            }
+        }
+        for h in 0..H {
+            let at = token + h * lanes;
+            for r in 0..R {
+                let to = partial[row + r].as_mut_ptr().add(at);
+                add_partial::<S, M::Floats>(sums[r][h], panel.scales.add(at), to);
+            }
+        }
+    }
+}
+
+/// Adds the scaled product of a group to the sums of some tokens, from `token` on.
+#[inline(always)]
+pub(super) unsafe fn add_group<S: Scaling, F: Lanes>(
+    sum: F,
+    product: F,
+    panel: &PanelView,
+    group: usize,
+    token: usize,
+    scale: *const f32,
+    offset: *const f32,
+) -> F {
+    // SAFETY: the panel covers the group and the tokens; the scale and, where there is one, the offset are readable.
+    unsafe {
+        let product = match S::ACTIVATIONS {
+            ActivationScales::PerGroup => {
+                product.mul(F::load(panel.scales.add(group * S::GROUP / 32 * TOKENS_PER_PANEL + token)))
+            }
+            ActivationScales::PerSpan => product,
+        };
+        let sum = product.mul_add(F::splat(*scale), sum);
+        if S::OFFSETS == Offsets::None {
+            return sum;
+        }
+        let of_x = if S::GROUP == 32 { panel.sums32 } else { panel.sums16 };
+        F::load(of_x.add(group * TOKENS_PER_PANEL + token)).mul_add(F::splat(*offset), sum)
+    }
+}
+
+/// Adds sums over a tile's columns to the partial results.
+#[inline(always)]
+pub(super) unsafe fn add_partial<S: Scaling, F: Lanes>(sum: F, scales: *const f32, to: *mut f32) {
+    // SAFETY: the caller has a vector's scales and results there.
+    unsafe {
+        let before = F::load(to);
+        let after = match S::ACTIVATIONS {
+            ActivationScales::PerGroup => before.add(sum),
+            ActivationScales::PerSpan => sum.mul_add(F::load(scales), before),
+        };
+        after.store(to);
+    }
+}
+
+/// Makes weights of at most six bits unsigned.
+///
+/// # Safety
+/// The machine has the level of `M`.
+pub(super) unsafe fn finish_unsigned<M: Multiply>(format: &IntegerFormat, row: &mut TileRow<'_>) {
+    // SAFETY: passed on.
+    unsafe { M::enter(Unsigned { format, row }) }
+}
+
+struct Unsigned<'a, 'b> {
+    format: &'a IntegerFormat,
+    row: &'a mut TileRow<'b>,
+}
+
+impl Body for Unsigned<'_, '_> {
+    #[inline(always)]
+    unsafe fn run(self) {
+        let Unsigned { format, row } = self;
+        if range(format) > 63 {
+            return;
+        }
+        let zero = -format.smallest;
+        if format.offsets == Offsets::None {
+            row.offsets.fill(0.0);
+        }
+        if zero != 0 {
+            for value in row.values.iter_mut() {
+                *value += zero;
+            }
+            for (offset, scale) in row.offsets.iter_mut().zip(&*row.scales) {
+                *offset -= f32::from(zero) * scale;
+            }
+        }
+    }
+}
+
+/// Fills the start values that make up for activations raised by 128.
+///
+/// # Safety
+/// The machine has the level of `M`.
+pub(super) unsafe fn finish_starts<M: Multiply>(format: &IntegerFormat, row: &mut TileRow<'_>) {
+    // SAFETY: passed on.
+    unsafe { M::enter(Starts { format, row }) }
+}
+
+struct Starts<'a, 'b> {
+    format: &'a IntegerFormat,
+    row: &'a mut TileRow<'b>,
+}
+
+impl Body for Starts<'_, '_> {
+    #[inline(always)]
+    unsafe fn run(self) {
+        let TileRow { values, starts, .. } = self.row;
+        let mut sixteens = [0i32; GROUPS];
+        for (sum, values) in sixteens.iter_mut().zip(values.as_chunks::<16>().0) {
+            *sum = -128 * values.iter().map(|value| i32::from(*value)).sum::<i32>();
+        }
+        match self.format.group {
+            16 => **starts = sixteens,
+            _ => (0..GROUPS / 2).for_each(|group| starts[group] = sixteens[2 * group] + sixteens[2 * group + 1]),
+        }
+    }
+}
+
+/// Leaves a decoded row as it is.
+///
+/// # Safety
+/// None is needed.
+#[cfg(target_arch = "aarch64")]
+pub(super) unsafe fn finish_nothing(_: &IntegerFormat, _: &mut TileRow<'_>) {}
+
+/// # Safety
+/// As [`super::StoreTile`].
+pub(super) unsafe fn store(partial: &Partial, task: &Task<'_>, tokens: Range<usize>, rows: Range<usize>) {
+    for (lane, token) in tokens.enumerate() {
+        // SAFETY: the caller lets this call write `rows` of the token.
+        let out = unsafe { std::slice::from_raw_parts_mut(task.out.row(token).add(rows.start), rows.len()) };
+        for (out, lanes) in out.iter_mut().zip(partial) {
+            *out = lanes[lane];
+        }
+    }
+}
