@@ -4,4 +4,5 @@ pub mod checkpoint;
 pub mod convert;
 pub mod imatrix;
 pub mod quantize;
+pub mod vocabulary;
 pub mod weights;

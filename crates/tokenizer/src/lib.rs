@@ -33,6 +33,16 @@ pub use stream::StreamDecoder;
 pub use tokenizer::{AddSpecial, EncodeOptions, ParseSpecial, SpecialRendering, Tokenizer};
 pub use vocabulary::{SpecialTokens, TokenType, TokenizerKind, TokenizerOptions};
 
+/// Bytes as byte-level vocabularies write them: each as one of GPT-2's 256 letters.
+pub fn byte_level_text(bytes: &[u8]) -> String {
+    bytes.iter().filter_map(|byte| char::from_u32(byte_pair::byte_to_letter(*byte))).collect()
+}
+
+/// One name for each way of cutting words that is known.
+pub fn pre_tokenizer_kinds() -> impl Iterator<Item = &'static str> {
+    pre_tokenizers::kinds()
+}
+
 /// The names of all pre-tokenizers that are known, for help texts.
 pub fn pre_tokenizer_names() -> impl Iterator<Item = &'static str> {
     pre_tokenizers::names()

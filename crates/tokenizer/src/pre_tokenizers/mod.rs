@@ -207,6 +207,11 @@ pub(crate) fn nearest(unknown: &str) -> (&'static str, &'static PreTokenizer) {
     (best.1, best.2)
 }
 
+/// The first name of each line of the table.
+pub(crate) fn kinds() -> impl Iterator<Item = &'static str> {
+    TABLE.iter().map(PreTokenizer::name)
+}
+
 /// All names, in the order of the table.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     TABLE.iter().flat_map(|entry| entry.names.iter().copied())
