@@ -9,6 +9,8 @@ use ascua::engine::EngineError;
 use ascua::gguf::{GgufError, Malformed};
 use ascua::models::ModelError;
 use ascua::tokenizer::TokenizerError;
+use ascua_convert::checkpoint::CheckpointError;
+use ascua_convert::convert::ConvertError;
 use ascua_convert::quantize::QuantizeError;
 use ascua_hub::HubError;
 
@@ -95,8 +97,13 @@ fn hint(error: &anyhow::Error) -> Option<String> {
     if let Some(usage) = find::<UsageError>(error) {
         return usage.hint.clone();
     }
-    if let Some(error) = find::<HubError>(error) {
+    if let Some(error) = find::<HubError>(error)
+        && !matches!(error, HubError::Make { .. })
+    {
         return error.hint();
+    }
+    if let Some(hint) = find::<ConvertError>(error).and_then(convert_hint) {
+        return Some(hint);
     }
     if let Some(hint) = find::<QuantizeError>(error).and_then(quantize_hint) {
         return Some(hint.into());
@@ -156,6 +163,27 @@ fn quantize_hint(error: &QuantizeError) -> Option<&'static str> {
         QuantizeError::Exists { .. } => Some("--force replaces it"),
         QuantizeError::Same { .. } => Some("give the output another name"),
         QuantizeError::Codec { .. } => Some("`ascua quantize --list-types` shows the types that can be written"),
+        _ => None,
+    }
+}
+
+fn convert_hint(error: &ConvertError) -> Option<String> {
+    match error {
+        ConvertError::NoConfig { .. } => {
+            Some("a checkpoint is a directory as Hugging Face has it, with config.json".into())
+        }
+        ConvertError::UnknownTensor { .. } | ConvertError::Model(_) => {
+            Some("does config.json belong to these weights? It may also be a variant that is not known yet".into())
+        }
+        ConvertError::Checkpoint(error) => match &**error {
+            CheckpointError::MissingPart { .. } | CheckpointError::MissingNumber { .. } => {
+                Some("fetch the parts that are missing".into())
+            }
+            CheckpointError::Refused { .. } => {
+                Some("it may be hostile; take the model's safetensors where it has some".into())
+            }
+            _ => None,
+        },
         _ => None,
     }
 }

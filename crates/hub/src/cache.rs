@@ -38,7 +38,7 @@ pub(crate) struct Manifest {
     pub(crate) fetched: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) licence: Option<String>,
-    /// Version of the package, where that is the origin.
+    /// Version of the package, where that is the origin; of what was converted, the fingerprint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) version: Option<String>,
 }
@@ -75,6 +75,16 @@ impl Slot {
         read(&self.directory())
     }
 
+    /// The version that the manifest notes.
+    pub(crate) fn version(&self) -> Option<String> {
+        manifest(&self.directory())?.version
+    }
+
+    /// The model is complete no longer.
+    pub(crate) fn forget(&self) -> Result<(), HubError> {
+        disk::delete(&self.directory().join(MANIFEST))
+    }
+
     /// Creates the directory and keeps other processes out of it until the lock is dropped.
     pub(crate) fn lock(&self, watch: &mut Watch<'_>) -> Result<File, HubError> {
         let file = self.lock_file()?;
@@ -103,7 +113,7 @@ impl Slot {
         }
         let directory = self.directory();
         // The manifest first: what is left of a removal that fails half-way is not a complete model.
-        disk::delete(&directory.join(MANIFEST))?;
+        self.forget()?;
         let entries = fs::read_dir(&directory).map_err(|e| HubError::io("read", &directory, e))?;
         let freed = entries.flatten().filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.len()).sum();
         fs::remove_dir_all(&directory).map_err(|e| HubError::io("delete", &directory, e))?;
@@ -147,8 +157,12 @@ pub(crate) fn list(root: &Path) -> Vec<CachedModel> {
     models
 }
 
+fn manifest(directory: &Path) -> Option<Manifest> {
+    serde_json::from_slice(&fs::read(directory.join(MANIFEST)).ok()?).ok()
+}
+
 fn read(directory: &Path) -> Option<CachedModel> {
-    let manifest: Manifest = serde_json::from_slice(&fs::read(directory.join(MANIFEST)).ok()?).ok()?;
+    let manifest = manifest(directory)?;
     let first = manifest.files.first()?;
     let whole = |file: &ManifestFile| {
         is_plain(&file.name)

@@ -8,6 +8,14 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HubError {
+    /// A directory of other files could not be made into a model.
+    #[error("`{}` cannot be converted", directory.display())]
+    Make {
+        /// The directory.
+        directory: PathBuf,
+        /// The reason.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The text does not follow the grammar of its prefix.
     #[error("`{text}` is not a model source: {reason}")]
     BadSource {

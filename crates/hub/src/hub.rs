@@ -6,6 +6,7 @@
 use crate::assemble::{Assembly, assemble};
 use crate::cache::{self, CachedModel, Manifest, ManifestFile, Slot};
 use crate::catalogue::{self, CATALOGUE, CatalogueModel, near};
+use crate::converted;
 use crate::download::{Content, Job, download};
 use crate::http::Client;
 use crate::options::{HubOptions, Network};
@@ -90,6 +91,10 @@ impl Hub {
             name: name.to_owned(),
             near: near(name, models.iter().map(|model| model.name.as_str())),
         };
+        let made = converted::slot(self, text)?;
+        if made.directory().is_dir() {
+            return made.remove();
+        }
         let source: Source = text.parse()?;
         let slot = match source {
             Source::Path(_) => return Err(unknown()),

@@ -10,6 +10,7 @@
 mod assemble;
 mod cache;
 mod catalogue;
+mod converted;
 mod disk;
 mod download;
 mod error;
@@ -26,6 +27,7 @@ mod wheel;
 
 pub use cache::CachedModel;
 pub use catalogue::{CATALOGUE, CatalogueModel, DEFAULT_MODEL, WheelSet};
+pub use converted::{MakeError, Original};
 pub use error::HubError;
 pub use hub::Hub;
 pub use options::{HubOptions, Network, Retries};

@@ -2,6 +2,7 @@
 
 mod bench;
 mod chat;
+mod convert;
 mod imatrix;
 mod info;
 mod list;
@@ -44,6 +45,7 @@ commands! {
     Perplexity => perplexity,
     Bench => bench,
     Logits => logits,
+    Convert => convert,
     Quantize => quantize,
     Imatrix => imatrix,
     Pull => pull,

@@ -14,17 +14,26 @@ pub(super) fn write(metadata: &mut Metadata, directory: &Path, tensors: &[Tensor
     metadata.insert("general.size_label", size_label(tensors));
 }
 
-/// A directory's name as a title: `my-model_1b` is `My Model_1b`.
+/// A directory's name as a title: `my-model-7b` is `My Model 7b`.
 fn title(name: &str) -> String {
     let words = name.split(['-', ' ']).filter(|word| !word.is_empty());
-    let capitalised = words.map(|word| {
-        let is_plain = word.chars().all(|c| c.is_ascii_lowercase());
-        match word.chars().next().filter(|_| is_plain) {
-            Some(first) => first.to_uppercase().chain(word.chars().skip(1)).collect(),
-            None => word.to_owned(),
-        }
+    words.map(capitalised).collect::<Vec<_>>().join(" ")
+}
+
+/// A word in small letters with a capital at each beginning; versions, sizes and words with capitals as they are.
+fn capitalised(word: &str) -> String {
+    let is_version =
+        |rest: &str| rest.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
+    let is_small = word.chars().any(char::is_lowercase) && !word.chars().any(char::is_uppercase);
+    if !is_small || word.starts_with(|c: char| c.is_ascii_digit()) || word.strip_prefix('v').is_some_and(is_version) {
+        return word.to_owned();
+    }
+    let mut before = ' ';
+    let letters = word.chars().flat_map(|letter| {
+        let begins = !std::mem::replace(&mut before, letter).is_alphabetic();
+        if begins { letter.to_uppercase().collect::<Vec<_>>() } else { vec![letter] }
     });
-    capitalised.collect::<Vec<String>>().join(" ")
+    letters.collect()
 }
 
 /// `7B` or, with experts, `8x7B`.
@@ -78,7 +87,7 @@ mod tests {
     #[test]
     fn names_are_titles() {
         for (name, expected) in
-            [("my-model-7b", "My Model 7b"), ("Qwen2.5-0.5B-Instruct", "Qwen2.5 0.5B Instruct"), ("x", "X")]
+            [("my-model-7b", "My Model 7b"), ("Qwen2.5-0.5B-it", "Qwen2.5 0.5B It"), ("qwen2moe-v0.2", "Qwen2Moe v0.2")]
         {
             assert_eq!(title(name), expected);
         }

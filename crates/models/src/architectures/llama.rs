@@ -62,7 +62,10 @@ impl Family for Llama {
         config.only("hidden_act", "silu")?;
         keys.usual(config)?;
         keys.unsigned("vocab_size", config.required(&["vocab_size"])?)?;
-        keys.unsigned("rope.dimension_count", config.head_size()?)
+        let size = config.head_size()?;
+        keys.unsigned("rope.dimension_count", size)?;
+        keys.unsigned("attention.key_length", size)?;
+        keys.unsigned("attention.value_length", size)
     }
 
     fn paired_heads(&self, config: &Config, target: &str) -> Result<Option<u64>, ConfigError> {
