@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use ascua::chat::ChatError;
 use ascua::engine::EngineError;
-use ascua::gguf::{GgufError, Malformed};
+use ascua::gguf::{GgufError, Malformed, TargetError};
 use ascua::models::ModelError;
 use ascua::tokenizer::TokenizerError;
 use ascua_convert::checkpoint::CheckpointError;
@@ -23,18 +23,23 @@ pub enum Status {
     Done,
     /// Ctrl-C ended it.
     Interrupted,
+    /// It did what was asked, and the answer is no: files differ, a file is damaged, a hash is another.
+    No,
 }
 
 /// Exit code after Ctrl-C: 128 + SIGINT, as shells have it.
 pub const INTERRUPTED: u8 = 130;
 /// Exit code of wrong usage, the same as clap's.
 const USAGE: u8 = 2;
+/// Exit code of a no, told apart from not knowing.
+const NO: u8 = 3;
 
 impl From<Status> for ExitCode {
     fn from(status: Status) -> ExitCode {
         match status {
             Status::Done => ExitCode::SUCCESS,
             Status::Interrupted => ExitCode::from(INTERRUPTED),
+            Status::No => ExitCode::from(NO),
         }
     }
 }
@@ -108,6 +113,12 @@ fn hint(error: &anyhow::Error) -> Option<String> {
     if let Some(hint) = find::<QuantizeError>(error).and_then(quantize_hint) {
         return Some(hint.into());
     }
+    if let Some(error) = find::<TargetError>(error).or_else(|| match find::<QuantizeError>(error)? {
+        QuantizeError::Target(error) => Some(error),
+        _ => None,
+    }) {
+        return Some(target_hint(error).into());
+    }
     let facade = find::<ascua::Error>(error);
     let engine = match facade {
         Some(ascua::Error::Engine(error)) => Some(error),
@@ -160,8 +171,6 @@ fn quantize_hint(error: &QuantizeError) -> Option<&'static str> {
     match error {
         QuantizeError::Requantise { .. } => Some("take the original in F16, BF16 or F32, or --allow-requantize"),
         QuantizeError::NeedsImportance { .. } => Some("give one with --imatrix, or take a larger type"),
-        QuantizeError::Exists { .. } => Some("--force replaces it"),
-        QuantizeError::Same { .. } => Some("give the output another name"),
         QuantizeError::Codec { .. } => Some("`ascua quantize --list-types` shows the types that can be written"),
         _ => None,
     }
@@ -185,6 +194,13 @@ fn convert_hint(error: &ConvertError) -> Option<String> {
             _ => None,
         },
         _ => None,
+    }
+}
+
+fn target_hint(error: &TargetError) -> &'static str {
+    match error {
+        TargetError::Exists { .. } => "--force replaces it",
+        TargetError::Same { .. } => "give the output another name",
     }
 }
 

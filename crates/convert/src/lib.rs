@@ -1,8 +1,9 @@
-//! TOOL: makes model files out of model files and checkpoints; prints nothing.
+//! TOOL: makes model files out of model files and checkpoints, and looks into them; prints nothing.
 
 pub mod checkpoint;
 pub mod convert;
 pub mod imatrix;
+pub mod inspect;
 pub mod quantize;
 pub mod vocabulary;
 pub mod weights;

@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use ascua_convert::quantize::{FileType, Options, Overwrite, Plan, QuantizeError};
-use ascua_gguf::{Gguf, GgufWriter, Metadata, TensorType, Value};
+use ascua_convert::quantize::{FileType, Options, Plan, QuantizeError};
+use ascua_gguf::{Gguf, GgufWriter, Metadata, Overwrite, TargetError, TensorType, Value};
 
 const NAMES: [&str; 3] = ["token_embd.weight", "blk.0.attn_q.weight", "blk.1.attn_q.weight"];
 const NORM: &str = "output_norm.weight";
@@ -124,5 +124,5 @@ fn a_quantised_model_is_quantised_again_only_when_allowed() {
     allowed.allow_requantize = true;
     quantize(&gguf, allowed, &second, Overwrite::Never).unwrap();
     let same = quantize(&gguf, file_type("Q8_0"), &first, Overwrite::Replace).unwrap_err();
-    assert!(matches!(same, QuantizeError::Same { .. }), "{same}");
+    assert!(matches!(same, QuantizeError::Target(TargetError::Same { .. })), "{same}");
 }

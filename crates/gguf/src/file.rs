@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::shown;
-use crate::parse::{Header, parse};
+use crate::limits::DEFAULT_ALIGNMENT;
+use crate::parse::{Header, alignment, parse};
 use crate::place::Extent;
 use crate::split::{SplitKeys, part_path, part_prefix, split_keys};
 use crate::storage::Storage;
@@ -41,24 +42,23 @@ impl Gguf {
     /// process (`SIGBUS` on Unix). To replace a file by renaming another onto it is safe.
     pub fn open(path: impl AsRef<Path>) -> Result<Gguf, GgufError> {
         let path = path.as_ref();
-        let storage = Storage::map(path)?;
-        let extent = Extent::Whole(storage.len() as u64);
-        let header = parse(&storage, extent).map_err(|problem| malformed(path, problem))?;
-        let split = split_keys(&header.metadata).map_err(|problem| malformed(path, problem.into()))?;
-        let mut gguf = Gguf::of_one(header, Part { path: path.to_owned(), storage }, extent);
-        if let Some(split) = split {
+        let mut gguf = Gguf::open_part(path)?;
+        if let Some(split) = split_keys(&gguf.metadata).map_err(|problem| malformed(path, problem.into()))? {
             gguf.open_parts(split)?;
         }
         Ok(gguf)
     }
 
+    /// Maps the one file at `path` with its tensor data, even where it is a part of a split model; the other parts are left
+    /// alone.
+    pub fn open_part(path: impl AsRef<Path>) -> Result<Gguf, GgufError> {
+        Gguf::open_one(path.as_ref(), |bytes| Extent::Whole(bytes))
+    }
+
     /// Maps the one file at `path` for its metadata and its list of tensors. The tensor data may be missing (as in
     /// vocabulary-only files), the other parts of a split model are left alone, and [`Gguf::data`] is empty.
     pub fn open_header(path: impl AsRef<Path>) -> Result<Gguf, GgufError> {
-        let path = path.as_ref();
-        let storage = Storage::map(path)?;
-        let header = parse(&storage, Extent::Header).map_err(|problem| malformed(path, problem))?;
-        Ok(Gguf::of_one(header, Part { path: path.to_owned(), storage }, Extent::Header))
+        Gguf::open_one(path.as_ref(), |_| Extent::Header)
     }
 
     /// Reads a model that is already in memory.
@@ -76,6 +76,12 @@ impl Gguf {
     /// Version of the format, 2 or 3.
     pub fn version(&self) -> u32 {
         self.version
+    }
+
+    /// What the places of tensors are multiples of.
+    pub fn alignment(&self) -> u64 {
+        // Opening has refused what is none.
+        alignment(&self.metadata).unwrap_or(DEFAULT_ALIGNMENT)
     }
 
     /// The model's keys; those of the first part where the model is split.
@@ -136,6 +142,13 @@ impl Gguf {
         Ok(Gguf::of_one(header, Part { path: path.to_owned(), storage }, extent))
     }
 
+    fn open_one(path: &Path, extent: impl FnOnce(u64) -> Extent) -> Result<Gguf, GgufError> {
+        let storage = Storage::map(path)?;
+        let extent = extent(storage.len() as u64);
+        let header = parse(&storage, extent).map_err(|problem| malformed(path, problem))?;
+        Ok(Gguf::of_one(header, Part { path: path.to_owned(), storage }, extent))
+    }
+
     fn of_one(header: Header, part: Part, extent: Extent) -> Gguf {
         let Header { version, metadata, tensors } = header;
         let names = tensors.iter().enumerate().map(|(index, tensor)| (tensor.name.as_str().into(), index)).collect();
@@ -154,7 +167,7 @@ impl Gguf {
             return Err(GgufError::NotFirstPart { path: first, part, count, first: part_path(&prefix, 1, count) });
         }
         for part in 2..=count {
-            self.open_part(part_path(&prefix, part, count), part, count)?;
+            self.add_part(part_path(&prefix, part, count), part, count)?;
         }
         let found = self.tensors.len() as u64;
         match tensors {
@@ -163,15 +176,15 @@ impl Gguf {
         }
     }
 
-    fn open_part(&mut self, path: PathBuf, part: u64, count: u64) -> Result<(), GgufError> {
+    fn add_part(&mut self, path: PathBuf, part: u64, count: u64) -> Result<(), GgufError> {
         let storage = match Storage::map(&path) {
             Err(GgufError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
                 return Err(GgufError::MissingPart { path, part, count });
             }
             other => other?,
         };
-        let header =
-            parse(&storage, Extent::Whole(storage.len() as u64)).map_err(|problem| malformed(&path, problem))?;
+        let extent = Extent::Whole(storage.len() as u64);
+        let header = parse(&storage, extent).map_err(|problem| malformed(&path, problem))?;
         let keys = split_keys(&header.metadata).map_err(|problem| malformed(&path, problem.into()))?;
         let (found_part, found_count) = keys.map_or((1, 1), |keys| (keys.number + 1, keys.count));
         if (found_part, found_count) != (part, count) {

@@ -103,6 +103,31 @@ pub enum SplitLimit {
     Tensors(usize),
 }
 
+/// Whether the first part of a split model has tensors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FirstPart {
+    /// As the others.
+    #[default]
+    Filled,
+    /// It has the keys alone: small, and all that has to be fetched to know the model.
+    KeysAlone,
+}
+
+/// In which order the keys of a split stand: the field's tools differ, and files are compared by their hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SplitKeyOrder {
+    /// Number, tensors, count: llama-gguf-split's.
+    CountLast,
+    /// Number, count, tensors: llama-quantize's.
+    TensorsLast,
+}
+
+/// Told of each piece of a tensor that was copied: name and bytes. An error stops the writing.
+pub type CopyReport<'r> = dyn Fn(&str, u64) -> io::Result<()> + Sync + 'r;
+
+/// Bytes of a tensor copied at a time.
+const PIECE_BYTES: usize = 8 << 20;
+
 /// A file to be written.
 pub struct GgufWriter<'a> {
     metadata: Metadata,
@@ -128,10 +153,18 @@ impl<'a> GgufWriter<'a> {
             metadata.remove(key);
         }
         let mut writer = GgufWriter::new(metadata);
-        for tensor in gguf.tensors() {
-            writer.add(&tensor.name, tensor.shape.as_slice(), tensor.tensor_type, gguf.data(tensor))?;
-        }
+        writer.add_all(gguf, &|_, _| Ok(()))?;
         Ok(writer)
+    }
+
+    /// Appends every tensor of `gguf`, copied in pieces of which `report` is told.
+    pub fn add_all(&mut self, gguf: &Gguf, report: &'a CopyReport<'a>) -> Result<(), WriteError> {
+        for tensor in gguf.tensors() {
+            let (name, data) = (tensor.name.clone(), gguf.data(tensor));
+            let source = TensorSource::stream(move |out| copy(&data, out, &|bytes| report(&name, bytes)));
+            self.add(&tensor.name, tensor.shape.as_slice(), tensor.tensor_type, source)?;
+        }
+        Ok(())
     }
 
     /// The keys.
@@ -193,12 +226,17 @@ impl<'a> GgufWriter<'a> {
     /// Writes the model in parts `prefix-00001-of-0000N.gguf`; gives their paths. The keys go into the first part.
     /// The parts get their names when all are written, the first one last.
     pub fn write_split(&mut self, prefix: impl AsRef<Path>, limit: SplitLimit) -> Result<Vec<PathBuf>, WriteError> {
-        let lengths = self.part_lengths(limit)?;
-        self.write_parts(prefix, &lengths)
+        let lengths = self.part_lengths(limit, FirstPart::Filled)?;
+        self.write_parts(prefix, &lengths, SplitKeyOrder::CountLast)
     }
 
     /// As [`GgufWriter::write_split`], with so many tensors in each part; what is missing in `lengths` goes into the last.
-    pub fn write_parts(&mut self, prefix: impl AsRef<Path>, lengths: &[usize]) -> Result<Vec<PathBuf>, WriteError> {
+    pub fn write_parts(
+        &mut self,
+        prefix: impl AsRef<Path>,
+        lengths: &[usize],
+        order: SplitKeyOrder,
+    ) -> Result<Vec<PathBuf>, WriteError> {
         let prefix = prefix.as_ref();
         let count = lengths.len() as u64;
         if count > MAX_PARTS {
@@ -211,7 +249,7 @@ impl<'a> GgufWriter<'a> {
             let length = if number + 1 == count { rest.len() } else { length.min(rest.len()) };
             let (part, after) = rest.split_at_mut(length);
             rest = after;
-            let metadata = part_metadata(&self.metadata, number, count, total);
+            let metadata = part_metadata(&self.metadata, number, count, total, order);
             let path = part_path(prefix, number + 1, count);
             let (file, _) = closed_file(&path, |file| write_part(&metadata, part, file))?;
             files.push(file);
@@ -224,9 +262,12 @@ impl<'a> GgufWriter<'a> {
     }
 
     /// Number of tensors of each part.
-    fn part_lengths(&self, limit: SplitLimit) -> Result<Vec<usize>, WriteError> {
+    pub fn part_lengths(&self, limit: SplitLimit, first: FirstPart) -> Result<Vec<usize>, WriteError> {
         let alignment = alignment(&self.metadata)?;
-        let mut lengths = vec![0usize];
+        let mut lengths = match first {
+            FirstPart::Filled => vec![0usize],
+            FirstPart::KeysAlone => vec![0, 0],
+        };
         let mut part_bytes = 0u64;
         for tensor in &self.tensors {
             let bytes = tensor.info.bytes().next_multiple_of(alignment);
@@ -248,18 +289,34 @@ impl<'a> GgufWriter<'a> {
     }
 }
 
+/// Copies `data`, and gives back the memory of what is copied.
+fn copy(data: &TensorData, out: &mut dyn Write, report: &dyn Fn(u64) -> io::Result<()>) -> io::Result<()> {
+    for piece in data.chunks(PIECE_BYTES) {
+        out.write_all(piece)?;
+        data.release();
+        report(piece.len() as u64)?;
+    }
+    Ok(())
+}
+
 /// The keys of part `number` (from 0): all in the first, elsewhere what is needed to read the part.
-fn part_metadata(model: &Metadata, number: u64, count: u64, tensors: usize) -> Metadata {
+fn part_metadata(model: &Metadata, number: u64, count: u64, tensors: usize, order: SplitKeyOrder) -> Metadata {
     let mut metadata = Metadata::new();
     if number == 0 {
         metadata = model.clone();
+        for key in [SPLIT_NUMBER_KEY, SPLIT_COUNT_KEY, SPLIT_TENSORS_KEY] {
+            metadata.remove(key);
+        }
     } else if let Some(alignment) = model.get(ALIGNMENT_KEY) {
         metadata.insert(ALIGNMENT_KEY, alignment.clone());
     }
     // The widths are those of the field's other tools; the caller has bounded both numbers.
     metadata.insert(SPLIT_NUMBER_KEY, number as u16);
-    metadata.insert(SPLIT_COUNT_KEY, count as u16);
+    if order == SplitKeyOrder::TensorsLast {
+        metadata.insert(SPLIT_COUNT_KEY, count as u16);
+    }
     metadata.insert(SPLIT_TENSORS_KEY, i32::try_from(tensors).map_or(Value::U64(tensors as u64), Value::I32));
+    metadata.insert(SPLIT_COUNT_KEY, count as u16); // in its place where it is there
     metadata
 }
 
@@ -274,7 +331,7 @@ fn write_part(metadata: &Metadata, tensors: &mut [Pending<'_>], mut out: impl Wr
         let mut counted = Counted { out: &mut out, bytes: 0 };
         match &mut tensor.source {
             TensorSource::Bytes(bytes) => counted.write_all(bytes)?,
-            TensorSource::Shared(data) => counted.write_all(data)?,
+            TensorSource::Shared(data) => copy(data, &mut counted, &|_| Ok(()))?,
             TensorSource::Stream(produce) => produce(&mut counted)?,
         }
         let found = counted.bytes;

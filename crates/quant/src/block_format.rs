@@ -35,6 +35,11 @@ pub trait BlockFormat: Sized + Send + Sync + 'static {
     /// Decodes a block.
     fn decode_block(block: &Self::Block, out: &mut Self::Values);
 
+    /// Whether a scale of the block has a pattern of bits that stands for no number, though it decodes as one.
+    fn has_reserved_scale(_block: &Self::Block) -> bool {
+        false
+    }
+
     /// The scalar product of a block with quantised activations: integer sums within groups, then 32-bit floats.
     ///
     /// This is the oracle of the fast kernels.

@@ -22,6 +22,9 @@ pub trait Format: Send + Sync {
     /// Decodes a row of `out.len()` elements; `bytes` may lie at any address.
     fn decode_row(&self, bytes: &[u8], out: &mut [f32]) -> Result<(), QuantError>;
 
+    /// Blocks whose scale stands for no number in the format's standard, though it decodes as one.
+    fn reserved_scales(&self, bytes: &[u8]) -> Result<usize, QuantError>;
+
     /// Encodes a row; every element counts the same.
     fn encode_row(&self, values: &[f32], out: &mut [u8]) -> Result<(), QuantError> {
         self.encode_row_with(values, None, out)
@@ -54,6 +57,10 @@ impl<F: BlockFormat> Format for F {
     fn decode_row(&self, bytes: &[u8], out: &mut [f32]) -> Result<(), QuantError> {
         check_row_bytes::<F>(bytes.len(), out.len())?;
         decode_blocks::<F>(blocks::<F>(bytes)?, out)
+    }
+
+    fn reserved_scales(&self, bytes: &[u8]) -> Result<usize, QuantError> {
+        Ok(blocks::<F>(bytes)?.iter().filter(|block| F::has_reserved_scale(block)).count())
     }
 
     fn encode_row_with(&self, values: &[f32], importance: Option<&[f32]>, out: &mut [u8]) -> Result<(), QuantError> {

@@ -1,18 +1,5 @@
 //! The subcommands. One is one file with `Arguments` (flags, help, examples) and `run`, and its line in the table here.
-
-mod bench;
-mod chat;
-mod convert;
-mod imatrix;
-mod info;
-mod list;
-mod logits;
-mod perplexity;
-mod pull;
-mod quantize;
-mod rm;
-mod run;
-mod tokenize;
+//! `gguf` has subcommands of its own, in the same way.
 
 use std::ffi::OsString;
 
@@ -37,6 +24,21 @@ macro_rules! commands {
     };
 }
 
+mod bench;
+mod chat;
+mod convert;
+mod gguf;
+mod imatrix;
+mod info;
+mod list;
+mod logits;
+mod perplexity;
+mod pull;
+mod quantize;
+mod rm;
+mod run;
+mod tokenize;
+
 commands! {
     Run => run,
     Chat => chat,
@@ -48,6 +50,7 @@ commands! {
     Convert => convert,
     Quantize => quantize,
     Imatrix => imatrix,
+    Gguf => gguf,
     Pull => pull,
     List => list,
     Rm => rm,

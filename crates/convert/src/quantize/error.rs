@@ -1,8 +1,6 @@
 //! What can stand in the way of quantising.
 
-use std::path::PathBuf;
-
-use ascua_gguf::{MetadataError, TensorType, WriteError};
+use ascua_gguf::{MetadataError, TargetError, TensorType, WriteError};
 use ascua_quant::QuantError;
 
 use super::FileType;
@@ -84,18 +82,9 @@ pub enum QuantizeError {
         /// Layers there are.
         layers: u32,
     },
-    /// The output exists.
-    #[error("{} exists", path.display())]
-    Exists {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The output is the input.
-    #[error("{} is the input too", path.display())]
-    Same {
-        /// The file.
-        path: PathBuf,
-    },
+    /// Nothing may be written where the output should be.
+    #[error(transparent)]
+    Target(#[from] TargetError),
     /// The output could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),

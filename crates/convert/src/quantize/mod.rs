@@ -16,6 +16,6 @@ mod write;
 pub use error::QuantizeError;
 pub use file_type::FileType;
 pub use plan::{Importance, Options, Plan, PlannedTensor, TypePattern};
-pub use write::{Overwrite, Progress};
+pub use write::Progress;
 
 pub(crate) use tensor_names::layer;

@@ -10,7 +10,9 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use ascua_gguf::{GgufWriter, TensorInfo, TensorSource, TensorType, WriteError, split};
+use ascua_gguf::{
+    GgufWriter, Overwrite, SplitKeyOrder, TensorInfo, TensorSource, TensorType, WriteError, check_target, split,
+};
 use ascua_quant::{QuantError, format};
 
 use super::{Plan, PlannedTensor, QuantizeError};
@@ -20,15 +22,6 @@ use crate::weights::TensorRows;
 const SLAB_BYTES: usize = 32 << 20;
 /// Weights a thread takes at a time: as floats they fit in the second-level cache.
 const PIECE_ELEMENTS: usize = 1 << 16;
-
-/// What may happen to files that exist.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Overwrite {
-    /// Nothing: it is an error.
-    Never,
-    /// They are replaced.
-    Replace,
-}
 
 /// How far the writing is.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +53,7 @@ impl Plan<'_> {
         let lengths = self.part_lengths();
         let targets = targets(path, lengths.len());
         for target in &targets {
-            self.check_target(target, overwrite)?;
+            check_target(target, self.weights.paths(), overwrite)?;
         }
         let progress = Mutex::new((0u64, report));
         let mut writer = GgufWriter::new(self.metadata.clone());
@@ -74,7 +67,7 @@ impl Plan<'_> {
             writer.add(name.as_str(), shape.as_slice(), *tensor_type, source)?;
         }
         if lengths.len() > 1 {
-            writer.write_parts(prefix(path), &lengths).map_err(ours)?;
+            writer.write_parts(prefix(path), &lengths, SplitKeyOrder::TensorsLast).map_err(ours)?;
         } else {
             writer.write_file(path).map_err(ours)?;
         }
@@ -100,18 +93,6 @@ impl Plan<'_> {
                 return Err(QuantizeError::Codec { name, source: QuantError::NoEncoder { tensor_type: wanted } });
             }
             self.importance_of(source)?;
-        }
-        Ok(())
-    }
-
-    fn check_target(&self, target: &Path, overwrite: Overwrite) -> Result<(), QuantizeError> {
-        let Ok(there) = target.canonicalize() else { return Ok(()) };
-        if self.weights.paths().iter().any(|path| path.canonicalize().is_ok_and(|path| path == there)) {
-            return Err(QuantizeError::Same { path: target.to_owned() });
-        }
-        // A device is written to, not replaced.
-        if overwrite == Overwrite::Never && target.is_file() {
-            return Err(QuantizeError::Exists { path: target.to_owned() });
         }
         Ok(())
     }

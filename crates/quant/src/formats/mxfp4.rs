@@ -57,6 +57,10 @@ impl BlockFormat for MXFP4 {
         groups::decode_scaled::<32>(&block.quants(), &[block.scale()], out);
     }
 
+    fn has_reserved_scale(block: &BlockMXFP4) -> bool {
+        block.e == 0xFF
+    }
+
     fn dot_block(block: &BlockMXFP4, [facing]: &[BlockQ80; 1]) -> f32 {
         facing.d.to_f32() * block.scale() * groups::dot(&block.quants(), &facing.qs) as f32
     }

@@ -72,6 +72,10 @@ impl BlockFormat for NVFP4 {
         groups::decode_scaled::<16>(&block.quants(), &block.group_scales(), out);
     }
 
+    fn has_reserved_scale(block: &BlockNVFP4) -> bool {
+        block.d.iter().any(|d| d & 0x7F == 0x7F)
+    }
+
     fn dot_block(block: &BlockNVFP4, facing: &[BlockQ80; 2]) -> f32 {
         let quants = block.quants();
         let activations = facing.iter().flat_map(|facing| {

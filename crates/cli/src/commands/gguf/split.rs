@@ -1,0 +1,126 @@
+//! `ascua gguf split`: one model in several files.
+
+use std::path::PathBuf;
+
+use ascua::gguf::split::part_path;
+use ascua::gguf::{FirstPart, Gguf, GgufWriter, SplitKeyOrder, SplitLimit, check_target};
+use clap::Args;
+use serde::Serialize;
+
+use super::rewrite;
+use crate::failure::{Status, usage};
+use crate::output;
+use crate::quantity::bytes;
+
+const AFTER_HELP: &str = "\
+Examples:
+  ascua gguf split model.gguf model --max-size 2G          model-00001-of-00004.gguf and so on
+  ascua gguf split model.gguf model --max-tensors 128 --dry-run
+
+The parts are those of llama-gguf-split, byte for byte. They get their names when all are written.
+
+Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted by Ctrl-C";
+
+/// Tensors in a part where nothing else is asked for, as llama-gguf-split has it.
+const TENSORS: usize = 128;
+
+/// Write a model in several files
+#[derive(Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct Arguments {
+    /// GGUF file, or the first part of a model that is split otherwise
+    file: PathBuf,
+
+    /// Name of the parts without -00001-of-0000N.gguf
+    prefix: PathBuf,
+
+    /// Most bytes of tensors in a part, in M (10⁶), G (10⁹) or bytes
+    #[arg(long, value_name = "SIZE", value_parser = size, visible_alias = "split-max-size")]
+    max_size: Option<u64>,
+
+    /// Most tensors in a part [default: 128]
+    #[arg(long, value_name = "N", conflicts_with = "max_size", visible_alias = "split-max-tensors")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    max_tensors: Option<u32>,
+
+    /// Put the keys alone into the first part
+    #[arg(long)]
+    no_tensor_first_split: bool,
+
+    /// Say what parts there would be, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Replace what is there
+    #[arg(long)]
+    force: bool,
+
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    written: bool,
+    parts: Vec<PartReport>,
+}
+
+#[derive(Serialize)]
+struct PartReport {
+    path: String,
+    tensors: usize,
+    tensor_bytes: u64,
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    let (digits, unit) = match text.strip_suffix(['M', 'G']) {
+        Some(digits) if text.ends_with('M') => (digits, 1_000_000),
+        Some(digits) => (digits, 1_000_000_000),
+        None => (text, 1),
+    };
+    let bytes = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit)).filter(|&bytes| bytes > 0);
+    bytes.ok_or_else(|| "a size is a whole number from 1 with M, G or nothing behind it".into())
+}
+
+pub fn run(arguments: Arguments) -> anyhow::Result<Status> {
+    let gguf = Gguf::open(&arguments.file)?;
+    if gguf.tensors().is_empty() {
+        return Err(usage(format!("{} has no tensors", arguments.file.display()), "there is nothing to split"));
+    }
+    let limit = match (arguments.max_size, arguments.max_tensors) {
+        (Some(bytes), _) => SplitLimit::Bytes(bytes),
+        (None, tensors) => SplitLimit::Tensors(tensors.map_or(TENSORS, |tensors| tensors as usize)),
+    };
+    let first = if arguments.no_tensor_first_split { FirstPart::KeysAlone } else { FirstPart::Filled };
+    let lengths = GgufWriter::copy_of(&gguf)?.part_lengths(limit, first)?;
+    let (count, mut tensors, mut parts) = (lengths.len() as u64, gguf.tensors().iter(), Vec::new());
+    for (number, &length) in (1..).zip(&lengths) {
+        let path = part_path(&arguments.prefix, number, count);
+        check_target(&path, gguf.paths(), rewrite::overwrite(arguments.force))?;
+        let tensor_bytes = tensors.by_ref().take(length).map(|tensor| tensor.bytes()).sum();
+        parts.push(PartReport { path: path.display().to_string(), tensors: length, tensor_bytes });
+    }
+    if !arguments.dry_run {
+        let written = rewrite::copying(&gguf, "splitting", |report| {
+            let mut writer = GgufWriter::new(gguf.metadata().clone());
+            writer.add_all(&gguf, report)?;
+            writer.write_parts(&arguments.prefix, &lengths, SplitKeyOrder::CountLast)
+        })?;
+        if written.is_none() {
+            return Ok(Status::Interrupted);
+        }
+    }
+    let report = Report { written: !arguments.dry_run, parts };
+    if arguments.json {
+        output::json(&report)?;
+        return Ok(Status::Done);
+    }
+    let line = |part: &PartReport| format!("{}: {} tensors, {}", part.path, part.tensors, bytes(part.tensor_bytes));
+    let mut lines: Vec<String> = report.parts.iter().map(line).collect();
+    if arguments.dry_run {
+        lines.push("nothing was written".into());
+    }
+    output::lines(&lines)?;
+    Ok(Status::Done)
+}
