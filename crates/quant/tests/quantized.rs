@@ -9,7 +9,7 @@ use std::path::Path;
 
 const COLUMNS: usize = 512;
 
-const TYPES: [TensorType; 23] = [
+const TYPES: [TensorType; 25] = [
     TensorType::Q4_0,
     TensorType::Q4_1,
     TensorType::Q5_0,
@@ -20,6 +20,8 @@ const TYPES: [TensorType; 23] = [
     TensorType::Q4_K,
     TensorType::Q5_K,
     TensorType::Q6_K,
+    TensorType::IQ1_S,
+    TensorType::IQ1_M,
     TensorType::IQ2_XXS,
     TensorType::IQ2_XS,
     TensorType::IQ2_S,

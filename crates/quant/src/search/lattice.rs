@@ -1,18 +1,21 @@
 //! Lattices: which point stands for `D` magnitudes that are not on the lattice themselves.
 //!
-//! A *code* packs the levels of `D` elements, lowest first: level `l` is the magnitude `2 l + 1` in steps of the search.
+//! A *code* packs the levels of `D` elements, lowest first: level `l` is the magnitude `2 l + 1` in steps of the search, in
+//! IQ1 the value `l - 1`.
 //! The formats of the IQ family only have some of the codes, their points. For every other code [`Lattice`] knows the
 //! points nearest to it, from which [`Lattice::nearest`] takes the one with the least weighted error. Source: llama.cpp,
 //! `iq2xs_init_impl`, `iq3xs_init_impl`.
 
 use std::sync::LazyLock;
 
-use crate::tables::{IQ2_S_GRID, IQ2_XS_GRID, IQ2_XXS_GRID, IQ3_S_GRID, IQ3_XXS_GRID};
+use crate::tables::{IQ1_GRID, IQ2_S_GRID, IQ2_XS_GRID, IQ2_XXS_GRID, IQ3_S_GRID, IQ3_XXS_GRID};
 
 /// The points of a format, and for every code the points near it. `D` elements of `BITS` bits to a code.
 pub(crate) struct Lattice<const D: usize, const BITS: usize> {
     /// For each code the index of its point, or [`NO_POINT`].
     points: Vec<u16>,
+    /// The code of each point.
+    codes: Vec<u16>,
     /// Where the codes of the points near a code lie in `neighbours`.
     near: Vec<(u32, u32)>,
     /// Codes of points, nearest first; each run is filled up with its last to whole [`LANES`].
@@ -23,6 +26,8 @@ pub(crate) struct Lattice<const D: usize, const BITS: usize> {
 const LANES: usize = 16;
 const NO_POINT: u16 = u16::MAX;
 
+/// IQ1_S and IQ1_M: the levels are -1, 0 and 1.
+pub(crate) static IQ1: LazyLock<Lattice<8, 2>> = LazyLock::new(|| Lattice::of_eight(&IQ1_GRID, &[255, 0, 1], 3));
 /// IQ2_XXS.
 pub(crate) static IQ2_XXS: LazyLock<Lattice<8, 2>> =
     LazyLock::new(|| Lattice::of_eight(&IQ2_XXS_GRID, &[8, 25, 43], 2));
@@ -87,13 +92,19 @@ impl<const D: usize, const BITS: usize> Lattice<D, BITS> {
             neighbours.resize(start + (neighbours.len() - start).next_multiple_of(LANES), last);
             near[code] = (start as u32, neighbours.len() as u32);
         }
-        Lattice { points, near, neighbours }
+        Lattice { points, codes, near, neighbours }
     }
 
     /// The index of the point with this code, which is one.
     #[inline(always)]
     pub(crate) fn index(&self, code: u16) -> usize {
         usize::from(self.points[usize::from(code)])
+    }
+
+    /// The code of a point.
+    #[inline(always)]
+    pub(crate) fn code(&self, index: usize) -> u16 {
+        self.codes[index]
     }
 
     /// Whether a code is that of a point.

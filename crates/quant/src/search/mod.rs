@@ -9,4 +9,5 @@ pub(crate) mod lattice;
 pub(crate) mod points;
 pub(crate) mod positive;
 pub(crate) mod signed;
+pub(crate) mod ternary;
 pub(crate) mod weights;
