@@ -13,6 +13,7 @@ mod prune;
 mod tensor_names;
 mod write;
 
+pub use ascua_gguf::Overwrite;
 pub use error::QuantizeError;
 pub use file_type::FileType;
 pub use plan::{Importance, Options, Plan, PlannedTensor, TypePattern};
