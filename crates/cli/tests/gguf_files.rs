@@ -218,3 +218,27 @@ fn a_check_finds_what_is_damaged_and_nothing_else() {
     }
     assert_eq!(found.len(), 5, "{found:?}");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_disk_that_fills_half_way_leaves_no_file() {
+    let bench = Bench::new();
+    let before = names(&bench);
+    let model = bench.model.to_str().unwrap();
+    for arguments in [
+        &["gguf", "set", model, "a=int:1", "-o", "x.gguf"][..],
+        &["gguf", "set", model, "a=int:1", "--force"],
+        &["gguf", "split", model, "x", "--max-tensors", "8"],
+        &["quantize", model, "x.gguf", "F16"],
+    ] {
+        // A limit on the size of files stands for the full disk: 32 kB, or 64 where the shell counts in larger blocks.
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", "trap '' XFSZ; ulimit -f 64; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_ascua")]);
+        let output = command.args(arguments).current_dir(bench.directory.path()).output().unwrap();
+        let ended = support::Ended::new(output);
+        assert_eq!(ended.code, Some(1), "{arguments:?}: {ended:?}");
+        assert!(ended.stderr.contains("File too large"), "{arguments:?}: {ended:?}");
+        assert_eq!(names(&bench), before, "{arguments:?}");
+    }
+    Gguf::open(&bench.model).unwrap();
+}

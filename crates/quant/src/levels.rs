@@ -6,8 +6,18 @@
 
 use crate::block_format::{BlockFormat, Row};
 
-/// Encodes a row with the best instructions there are; nothing happens where the format has no encoder.
-pub(crate) fn encode<F: BlockFormat>(row: Row<'_, F::Values>, out: &mut [F::Block]) {
+/// An instruction set that the encoders are compiled for, the plainest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Level {
+    Plain,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+/// The best level the machine has.
+fn best() -> Level {
     #[cfg(target_arch = "x86_64")]
     {
         if is_x86_feature_detected!("avx512f")
@@ -15,15 +25,30 @@ pub(crate) fn encode<F: BlockFormat>(row: Row<'_, F::Values>, out: &mut [F::Bloc
             && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("avx512vl")
         {
-            // SAFETY: the machine has the features the function is compiled for.
-            return unsafe { encode_avx512::<F>(row, out) };
+            return Level::Avx512;
         }
         if is_x86_feature_detected!("avx2") {
-            // SAFETY: as above.
-            return unsafe { encode_avx2::<F>(row, out) };
+            return Level::Avx2;
         }
     }
-    encode_plain::<F>(row, out);
+    Level::Plain
+}
+
+/// Encodes a row with the best instructions there are; nothing happens where the format has no encoder.
+pub(crate) fn encode<F: BlockFormat>(row: Row<'_, F::Values>, out: &mut [F::Block]) {
+    #[cfg(all(test, target_arch = "x86_64"))]
+    let level = tests::FORCED.get().map_or_else(best, |forced| forced.min(best()));
+    #[cfg(not(all(test, target_arch = "x86_64")))]
+    let level = best();
+    match level {
+        Level::Plain => encode_plain::<F>(row, out),
+        // SAFETY: the machine has the features the function is compiled for; `best` has looked.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => unsafe { encode_avx2::<F>(row, out) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => unsafe { encode_avx512::<F>(row, out) },
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -42,5 +67,53 @@ fn encode_avx2<F: BlockFormat>(row: Row<'_, F::Values>, out: &mut [F::Block]) {
 fn encode_plain<F: BlockFormat>(row: Row<'_, F::Values>, out: &mut [F::Block]) {
     if let Some(encode) = F::ENCODE {
         encode(row, out);
+    }
+}
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::format;
+    use ascua_gguf::TensorType;
+
+    thread_local! {
+        /// The level the tests of this thread want, where the machine has it.
+        pub(super) static FORCED: Cell<Option<Level>> = const { Cell::new(None) };
+    }
+
+    /// The numbers of the rows that `tests/quantized.rs` compares with llama.cpp's blocks.
+    fn rows() -> Vec<f32> {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/quantize_rows.bin");
+        let bytes = std::fs::read(path).expect("it is in the repository");
+        let start = bytes.iter().position(|&byte| byte == b'\n').expect("a first line") + 1;
+        bytes[start..].as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()
+    }
+
+    #[test]
+    fn every_level_writes_the_same_bytes() {
+        const COLUMNS: usize = 512;
+        let rows = rows();
+        let (importance, rows) = rows.split_at(COLUMNS);
+        for &tensor_type in TensorType::ALL.iter().filter(|&&tensor_type| format(tensor_type).can_encode()) {
+            let row_bytes = tensor_type.row_bytes(COLUMNS).expect("whole blocks");
+            for importance in [None, Some(importance)] {
+                for (number, row) in rows.chunks(COLUMNS).enumerate() {
+                    let encode = |level| {
+                        FORCED.set(Some(level));
+                        let mut bytes = vec![0; row_bytes];
+                        format(tensor_type).encode_row_with(row, importance, &mut bytes).expect("it fits");
+                        bytes
+                    };
+                    let plain = encode(Level::Plain);
+                    for level in [Level::Avx2, Level::Avx512] {
+                        let with = importance.is_some();
+                        assert!(encode(level) == plain, "{tensor_type} {level:?}, row {number}, importance {with}");
+                    }
+                }
+            }
+        }
+        FORCED.set(None);
     }
 }
