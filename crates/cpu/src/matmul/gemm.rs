@@ -64,8 +64,16 @@ struct Extent {
     rows: usize,
 }
 
-/// Adds a tile's products to the partial results of `extent.panels` panels.
-type MultiplyTile = unsafe fn(tile: &Tile, extent: Extent, partial: *mut Partial);
+impl Extent {
+    /// Whether these are the first columns: partial results begin with them.
+    #[inline(always)]
+    fn begins(&self) -> bool {
+        self.first_col == 0
+    }
+}
+
+/// Adds a tile's products to the partial results of some of the extent's panels; `partial` is the extent's first.
+type MultiplyTile = unsafe fn(tile: &Tile, extent: Extent, panels: Range<usize>, partial: *mut Partial);
 /// Writes a panel's partial results of `rows` to the first `tokens` output rows from `token` on.
 type StoreTile = unsafe fn(partial: &Partial, task: &Task<'_>, tokens: Range<usize>, rows: Range<usize>);
 /// Brings a freshly decoded row to the form the level's kernel multiplies.
@@ -163,31 +171,37 @@ impl Gemm {
             let partials = &mut partials[..panels];
             for first_row in rows.clone().step_by(TILE_ROWS) {
                 let rows = first_row..rows.end.min(first_row + TILE_ROWS);
-                for partial in partials.iter_mut() {
-                    partial[..rows.len()].fill([0.0; TOKENS_PER_PANEL]);
-                }
                 for first_col in (0..task.layout.cols).step_by(SPAN) {
                     let cols = SPAN.min(task.layout.cols - first_col);
+                    let extent = Extent {
+                        layout: task.layout,
+                        prepared: task.prepared,
+                        first_panel: first_token / TOKENS_PER_PANEL,
+                        panels,
+                        first_col,
+                        cols,
+                        rows: rows.len(),
+                    };
                     // SAFETY: the kernels were made for this machine's level, the extent lies within the task.
                     unsafe {
                         self.decode(format, &task, rows.clone(), first_col..first_col + cols, tile);
-                        let extent = Extent {
-                            layout: task.layout,
-                            prepared: task.prepared,
-                            first_panel: first_token / TOKENS_PER_PANEL,
-                            panels,
-                            first_col,
-                            cols,
-                            rows: rows.len(),
-                        };
-                        (self.multiply)(tile, extent, partials.as_mut_ptr());
+                        if first_col + cols < task.layout.cols {
+                            (self.multiply)(tile, extent, 0..panels, partials.as_mut_ptr());
+                            continue;
+                        }
                     }
-                }
-                for (panel, partial) in partials.iter().enumerate() {
-                    let first = first_token + panel * TOKENS_PER_PANEL;
-                    let tokens = first..tokens.end.min(first + TOKENS_PER_PANEL);
-                    // SAFETY: the caller lets this call write these rows of all tokens.
-                    unsafe { (self.store)(partial, &task, tokens, rows.clone()) };
+                    // The last columns: results leave while they are near, and the processor waits for none.
+                    for panel in (0..panels).step_by(2) {
+                        let some = panel..panels.min(panel + 2);
+                        // SAFETY: as above.
+                        unsafe { (self.multiply)(tile, extent, some.clone(), partials.as_mut_ptr()) };
+                        for panel in some {
+                            let first = first_token + panel * TOKENS_PER_PANEL;
+                            let tokens = first..tokens.end.min(first + TOKENS_PER_PANEL);
+                            // SAFETY: the caller lets this call write these rows of all tokens.
+                            unsafe { (self.store)(&partials[panel], &task, tokens, rows.clone()) };
+                        }
+                    }
                 }
             }
         }

@@ -29,12 +29,12 @@ pub(super) fn multiply(format: IntegerFormat) -> Option<MultiplyTile> {
 }
 
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-unsafe fn multiply_tile<S: Scaling>(tile: &Tile, extent: Extent, partial: *mut Partial) {
-    let mut panel = 0;
-    while panel < extent.panels {
+unsafe fn multiply_tile<S: Scaling>(tile: &Tile, extent: Extent, panels: Range<usize>, partial: *mut Partial) {
+    let mut panel = panels.start;
+    while panel < panels.end {
         // SAFETY: panels stay below extent.panels.
         panel += unsafe {
-            match extent.panels - panel {
+            match panels.end - panel {
                 1 => multiply_panels::<S, 12, 1>(tile, extent, panel, partial.add(panel)),
                 _ => multiply_panels::<S, 6, 2>(tile, extent, panel, partial.add(panel)),
             }
@@ -72,7 +72,7 @@ unsafe fn multiply_panels<S: Scaling, const R: usize, const C: usize>(
         }
         // Rows beyond those in use hold values of an earlier tile; their results are never stored.
         // SAFETY: rows stay below TILE_ROWS, a multiple of R.
-        unsafe { micro_kernel::<S, R, C>(tile, step * R, panels, extent.cols, partial) };
+        unsafe { micro_kernel::<S, R, C>(tile, step * R, panels, &extent, partial) };
     }
     C
 }
@@ -84,7 +84,7 @@ unsafe fn micro_kernel<S: Scaling, const R: usize, const C: usize>(
     tile: &Tile,
     row: usize,
     panels: [PanelView; C],
-    cols: usize,
+    extent: &Extent,
     partial: *mut Partial,
 ) {
     // SAFETY: rows and columns stay within the tile, and the panels cover the columns.
@@ -99,7 +99,7 @@ unsafe fn micro_kernel<S: Scaling, const R: usize, const C: usize>(
             }
         }
         let mut sums = [[_mm512_setzero_ps(); C]; R];
-        for group in 0..cols / S::GROUP {
+        for group in 0..extent.cols / S::GROUP {
             let mut dots = [[_mm512_setzero_si512(); C]; R];
             for (r, dots) in dots.iter_mut().enumerate() {
                 dots.fill(_mm512_set1_epi32(*starts.add(r * GROUPS + group)));
@@ -138,11 +138,10 @@ unsafe fn micro_kernel<S: Scaling, const R: usize, const C: usize>(
         for c in 0..C {
             for r in 0..R {
                 let to = (*partial.add(c))[row + r].as_mut_ptr();
+                let before = if extent.begins() { _mm512_setzero_ps() } else { _mm512_loadu_ps(to) };
                 let sum = match S::ACTIVATIONS {
-                    ActivationScales::PerGroup => _mm512_add_ps(_mm512_loadu_ps(to), sums[r][c]),
-                    ActivationScales::PerSpan => {
-                        _mm512_fmadd_ps(sums[r][c], _mm512_loadu_ps(panels[c].scales), _mm512_loadu_ps(to))
-                    }
+                    ActivationScales::PerGroup => _mm512_add_ps(before, sums[r][c]),
+                    ActivationScales::PerSpan => _mm512_fmadd_ps(sums[r][c], _mm512_loadu_ps(panels[c].scales), before),
                 };
                 _mm512_storeu_ps(to, sum);
             }
