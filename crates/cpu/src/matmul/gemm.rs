@@ -53,27 +53,42 @@ type Partial = [[f32; TOKENS_PER_PANEL]; TILE_ROWS];
 
 /// Which columns and panels a tile meets.
 #[derive(Clone, Copy)]
-struct Extent {
-    layout: Int8Layout,
-    prepared: *const u8,
+struct Extent<'a> {
+    task: Task<'a>,
     first_panel: usize,
     panels: usize,
+    /// The panels whose turn it is, from and to.
+    turn: (usize, usize),
     first_col: usize,
     cols: usize,
+    /// First row.
+    first_row: usize,
     /// Rows in use.
     rows: usize,
 }
 
-impl Extent {
+impl Extent<'_> {
+    /// The panels whose turn it is.
+    #[inline(always)]
+    fn in_turn(&self) -> Range<usize> {
+        self.turn.0..self.turn.1
+    }
+
     /// Whether these are the first columns: partial results begin with them.
     #[inline(always)]
     fn begins(&self) -> bool {
         self.first_col == 0
     }
+
+    /// Whether these are the last columns: partial results are whole after them.
+    #[inline(always)]
+    fn ends(&self) -> bool {
+        self.first_col + self.cols == self.task.layout.cols
+    }
 }
 
-/// Adds a tile's products to the partial results of some of the extent's panels; `partial` is the extent's first.
-type MultiplyTile = unsafe fn(tile: &Tile, extent: Extent, panels: Range<usize>, partial: *mut Partial);
+/// Adds a tile's products to the partial results of the extent's panels in turn; `partial` is its very first.
+type MultiplyTile = unsafe fn(tile: &Tile, extent: Extent<'_>, partial: *mut Partial);
 /// Writes a panel's partial results of `rows` to the first `tokens` output rows from `token` on.
 type StoreTile = unsafe fn(partial: &Partial, task: &Task<'_>, tokens: Range<usize>, rows: Range<usize>);
 /// Brings a freshly decoded row to the form the level's kernel multiplies.
@@ -174,19 +189,20 @@ impl Gemm {
                 for first_col in (0..task.layout.cols).step_by(SPAN) {
                     let cols = SPAN.min(task.layout.cols - first_col);
                     let extent = Extent {
-                        layout: task.layout,
-                        prepared: task.prepared,
+                        task,
                         first_panel: first_token / TOKENS_PER_PANEL,
                         panels,
+                        turn: (0, panels),
                         first_col,
                         cols,
+                        first_row: rows.start,
                         rows: rows.len(),
                     };
                     // SAFETY: the kernels were made for this machine's level, the extent lies within the task.
                     unsafe {
                         self.decode(format, &task, rows.clone(), first_col..first_col + cols, tile);
-                        if first_col + cols < task.layout.cols {
-                            (self.multiply)(tile, extent, 0..panels, partials.as_mut_ptr());
+                        if !extent.ends() {
+                            (self.multiply)(tile, extent, partials.as_mut_ptr());
                             continue;
                         }
                     }
@@ -194,7 +210,13 @@ impl Gemm {
                     for panel in (0..panels).step_by(2) {
                         let some = panel..panels.min(panel + 2);
                         // SAFETY: as above.
-                        unsafe { (self.multiply)(tile, extent, some.clone(), partials.as_mut_ptr()) };
+                        unsafe {
+                            (self.multiply)(
+                                tile,
+                                Extent { turn: (some.start, some.end), ..extent },
+                                partials.as_mut_ptr(),
+                            )
+                        };
                         for panel in some {
                             let first = first_token + panel * TOKENS_PER_PANEL;
                             let tokens = first..tokens.end.min(first + TOKENS_PER_PANEL);
@@ -249,14 +271,14 @@ fn prefetch(from: *const u8, bytes: usize) {
     let _ = (from, bytes);
 }
 
-impl Extent {
+impl Extent<'_> {
     /// A panel, from the extent's first column on.
     #[inline(always)]
     fn panel(&self, panel: usize) -> PanelView {
-        let view = self.layout.panel(self.prepared, self.first_panel + panel);
+        let view = self.task.layout.panel(self.task.prepared, self.first_panel + panel);
         PanelView {
             values: view.values.wrapping_add(self.first_col * TOKENS_PER_PANEL),
-            scales: view.scales.wrapping_add(self.first_col / self.layout.group.len() * TOKENS_PER_PANEL),
+            scales: view.scales.wrapping_add(self.first_col / self.task.layout.group.len() * TOKENS_PER_PANEL),
             sums32: view.sums32.wrapping_add(self.first_col / 32 * TOKENS_PER_PANEL),
             sums16: view.sums16.wrapping_add(self.first_col / 16 * TOKENS_PER_PANEL),
         }

@@ -146,10 +146,12 @@ impl MatmulKernel {
         let threads = threads.max(1);
         let (item, step) = match tokens {
             0..=8 => ((STREAM_BYTES / self.row_bytes.max(1)).clamp(16, 256), 4),
-            _ => (TILE_ROWS, 48),
+            _ => (TILE_ROWS, 12),
         };
         let items = self.rows.div_ceil(item).next_multiple_of(threads);
-        self.rows.div_ceil(items.max(1)).max(1).next_multiple_of(step)
+        let even = self.rows.div_ceil(items.max(1)).max(1);
+        // Large items end at whole lines of the results, too.
+        even.next_multiple_of(if step == 12 && even > 48 { 48 } else { step })
     }
 
     /// Computes `rows` of the product for all `tokens`.

@@ -29,7 +29,8 @@ pub(super) fn multiply(format: IntegerFormat) -> Option<MultiplyTile> {
 }
 
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-unsafe fn multiply_tile<S: Scaling>(tile: &Tile, extent: Extent, panels: Range<usize>, partial: *mut Partial) {
+unsafe fn multiply_tile<S: Scaling>(tile: &Tile, extent: Extent<'_>, partial: *mut Partial) {
+    let panels = extent.in_turn();
     let mut panel = panels.start;
     while panel < panels.end {
         // SAFETY: panels stay below extent.panels.
@@ -46,7 +47,7 @@ unsafe fn multiply_tile<S: Scaling>(tile: &Tile, extent: Extent, panels: Range<u
 #[inline(always)]
 unsafe fn multiply_panels<S: Scaling, const R: usize, const C: usize>(
     tile: &Tile,
-    extent: Extent,
+    extent: Extent<'_>,
     panel: usize,
     partial: *mut Partial,
 ) -> usize {
@@ -70,11 +71,30 @@ unsafe fn multiply_panels<S: Scaling, const R: usize, const C: usize>(
                 unsafe { _mm_prefetch::<_MM_HINT_T0>(next.wrapping_add(line).cast()) };
             }
         }
+        if extent.ends() {
+            let share = (C * TOKENS_PER_PANEL).div_ceil(steps);
+            let first = (extent.first_panel + panel) * TOKENS_PER_PANEL + step * share;
+            prefetch_results(&extent, first..first + share);
+        }
         // Rows beyond those in use hold values of an earlier tile; their results are never stored.
         // SAFETY: rows stay below TILE_ROWS, a multiple of R.
         unsafe { micro_kernel::<S, R, C>(tile, step * R, panels, &extent, partial) };
     }
     C
+}
+
+/// Asks for the lines that the tile's results of some tokens will be written to.
+#[inline(always)]
+fn prefetch_results(extent: &Extent<'_>, tokens: Range<usize>) {
+    for token in tokens.start..tokens.end.min(extent.task.tokens) {
+        // SAFETY: the token is one of the task's; prefetching never faults.
+        unsafe {
+            let results = extent.task.out.row(token).wrapping_add(extent.first_row);
+            for row in (0..extent.rows).step_by(16) {
+                _mm_prefetch::<_MM_HINT_ET0>(results.wrapping_add(row).cast());
+            }
+        }
+    }
 }
 
 /// `R` rows from `row` on times `C` panels, over the columns of a tile.
@@ -84,7 +104,7 @@ unsafe fn micro_kernel<S: Scaling, const R: usize, const C: usize>(
     tile: &Tile,
     row: usize,
     panels: [PanelView; C],
-    extent: &Extent,
+    extent: &Extent<'_>,
     partial: *mut Partial,
 ) {
     // SAFETY: rows and columns stay within the tile, and the panels cover the columns.

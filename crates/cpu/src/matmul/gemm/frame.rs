@@ -64,14 +64,14 @@ pub(super) trait UnsignedKinds {
 pub(super) trait TileKernel {
     /// # Safety
     /// As [`MultiplyTile`].
-    unsafe fn multiply<S: Scaling>(tile: &Tile, extent: Extent, partial: *mut Partial);
+    unsafe fn multiply<S: Scaling>(tile: &Tile, extent: Extent<'_>, partial: *mut Partial);
 }
 
 /// The frame with a level's [`Multiply`]: `R` rows by `H` vectors of tokens, of which both divide theirs.
 pub(super) struct Framed<M, const R: usize, const H: usize>(PhantomData<M>);
 
 impl<M: Multiply, const R: usize, const H: usize> TileKernel for Framed<M, R, H> {
-    unsafe fn multiply<S: Scaling>(tile: &Tile, extent: Extent, partial: *mut Partial) {
+    unsafe fn multiply<S: Scaling>(tile: &Tile, extent: Extent<'_>, partial: *mut Partial) {
         // SAFETY: the caller vouches for the operands and the machine.
         unsafe { M::enter(Product::<M, S, R, H> { tile, extent, partial, kind: PhantomData }) }
     }
@@ -118,7 +118,7 @@ fn range(format: &IntegerFormat) -> i16 {
 /// A tile times the panels of an extent.
 struct Product<'a, M, S, const R: usize, const H: usize> {
     tile: &'a Tile,
-    extent: Extent,
+    extent: Extent<'a>,
     partial: *mut Partial,
     kind: PhantomData<(M, S)>,
 }
@@ -126,14 +126,14 @@ struct Product<'a, M, S, const R: usize, const H: usize> {
 impl<M: Multiply, S: Scaling, const R: usize, const H: usize> Body for Product<'_, M, S, R, H> {
     #[inline(always)]
     unsafe fn run(self) {
-        for panel in 0..self.extent.panels {
+        for panel in self.extent.in_turn() {
             let view = self.extent.panel(panel);
             for row in (0..self.extent.rows).step_by(R) {
                 for token in (0..TOKENS_PER_PANEL).step_by(H * M::Floats::LANES) {
-                    // SAFETY: panels stay below extent.panels, rows below TILE_ROWS, a multiple of R.
+                    // SAFETY: panels stay within the extent, rows below TILE_ROWS, a multiple of R.
                     unsafe {
                         let partial = &mut *self.partial.add(panel);
-                        micro_kernel::<M, S, R, H>(self.tile, row, view, token, self.extent.cols, partial);
+                        micro_kernel::<M, S, R, H>(self.tile, row, view, token, &self.extent, partial);
                     }
                 }
             }
@@ -149,7 +149,7 @@ unsafe fn micro_kernel<M: Multiply, S: Scaling, const R: usize, const H: usize>(
     row: usize,
     panel: PanelView,
     token: usize,
-    cols: usize,
+    extent: &Extent<'_>,
     partial: &mut Partial,
 ) {
     let lanes = M::Floats::LANES;
@@ -160,7 +160,7 @@ unsafe fn micro_kernel<M: Multiply, S: Scaling, const R: usize, const H: usize>(
         let offsets = tile.offsets.as_ptr().add(row).cast::<f32>();
         let starts = tile.starts.as_ptr().add(row).cast::<i32>();
         let mut sums = [[M::Floats::splat(0.0); H]; R];
-        for group in 0..cols / S::GROUP {
+        for group in 0..extent.cols / S::GROUP {
             let mut dots = [[M::start(0); H]; R];
             if M::STARTS {
                 for (r, dots) in dots.iter_mut().enumerate() {
@@ -208,7 +208,7 @@ unsafe fn micro_kernel<M: Multiply, S: Scaling, const R: usize, const H: usize>(
             let at = token + h * lanes;
             for r in 0..R {
                 let to = partial[row + r].as_mut_ptr().add(at);
-                add_partial::<S, M::Floats>(sums[r][h], panel.scales.add(at), to);
+                add_partial::<S, M::Floats>(sums[r][h], panel.scales.add(at), extent.begins(), to);
             }
         }
     }
@@ -242,12 +242,12 @@ pub(super) unsafe fn add_group<S: Scaling, F: Lanes>(
     }
 }
 
-/// Adds sums over a tile's columns to the partial results.
+/// Adds sums over a tile's columns to the partial results, which may begin with them.
 #[inline(always)]
-pub(super) unsafe fn add_partial<S: Scaling, F: Lanes>(sum: F, scales: *const f32, to: *mut f32) {
+pub(super) unsafe fn add_partial<S: Scaling, F: Lanes>(sum: F, scales: *const f32, begins: bool, to: *mut f32) {
     // SAFETY: the caller has a vector's scales and results there.
     unsafe {
-        let before = F::load(to);
+        let before = if begins { F::splat(0.0) } else { F::load(to) };
         let after = match S::ACTIVATIONS {
             ActivationScales::PerGroup => before.add(sum),
             ActivationScales::PerSpan => sum.mul_add(F::load(scales), before),

@@ -17,7 +17,7 @@ const PAIRS: usize = 2;
 pub(super) struct I8mm;
 
 impl TileKernel for I8mm {
-    unsafe fn multiply<S: Scaling>(tile: &Tile, extent: Extent, partial: *mut Partial) {
+    unsafe fn multiply<S: Scaling>(tile: &Tile, extent: Extent<'_>, partial: *mut Partial) {
         // SAFETY: the caller vouches for the operands and the machine.
         unsafe { enter(Product::<S> { tile, extent, partial, scaling: PhantomData }) }
     }
@@ -43,7 +43,7 @@ unsafe fn smmla(mut sums: int32x4_t, w: int8x16_t, x: int8x16_t) -> int32x4_t {
 /// A tile times the panels of an extent.
 struct Product<'a, S> {
     tile: &'a Tile,
-    extent: Extent,
+    extent: Extent<'a>,
     partial: *mut Partial,
     scaling: PhantomData<S>,
 }
@@ -51,11 +51,11 @@ struct Product<'a, S> {
 impl<S: Scaling> Body for Product<'_, S> {
     #[inline(always)]
     unsafe fn run(self) {
-        for panel in 0..self.extent.panels {
+        for panel in self.extent.in_turn() {
             let view = self.extent.panel(panel);
             for row in (0..self.extent.rows).step_by(2 * PAIRS) {
-                // SAFETY: panels stay below extent.panels, rows below TILE_ROWS, a multiple of the step.
-                unsafe { micro_kernel::<S>(self.tile, row, view, self.extent.cols, &mut *self.partial.add(panel)) };
+                // SAFETY: panels stay within the extent, rows below TILE_ROWS, a multiple of the step.
+                unsafe { micro_kernel::<S>(self.tile, row, view, &self.extent, &mut *self.partial.add(panel)) };
             }
         }
     }
@@ -63,14 +63,20 @@ impl<S: Scaling> Body for Product<'_, S> {
 
 /// The rows from `row` on times a panel, over the columns of a tile.
 #[inline(always)]
-unsafe fn micro_kernel<S: Scaling>(tile: &Tile, row: usize, panel: PanelView, cols: usize, partial: &mut Partial) {
+unsafe fn micro_kernel<S: Scaling>(
+    tile: &Tile,
+    row: usize,
+    panel: PanelView,
+    extent: &Extent<'_>,
+    partial: &mut Partial,
+) {
     // SAFETY: rows and columns stay within the tile, and the panel covers the columns.
     unsafe {
         let values = tile.values.as_ptr().add(row).cast::<i8>();
         let scales = tile.scales.as_ptr().add(row).cast::<f32>();
         let offsets = tile.offsets.as_ptr().add(row).cast::<f32>();
         let mut sums = [[Neon::splat(0.0); 4]; 2 * PAIRS];
-        for group in 0..cols / S::GROUP {
+        for group in 0..extent.cols / S::GROUP {
             // Of a pair of rows and a pair of tokens each.
             let mut dots = [[vdupq_n_s32(0); TOKENS_PER_PANEL / 2]; PAIRS];
             for k in (group * S::GROUP..(group + 1) * S::GROUP).step_by(8) {
@@ -106,7 +112,7 @@ unsafe fn micro_kernel<S: Scaling>(tile: &Tile, row: usize, panel: PanelView, co
         for (r, sums) in sums.into_iter().enumerate() {
             for (four, sum) in sums.into_iter().enumerate() {
                 let to = partial[row + r].as_mut_ptr().add(4 * four);
-                add_partial::<S, Neon>(sum, panel.scales.add(4 * four), to);
+                add_partial::<S, Neon>(sum, panel.scales.add(4 * four), extent.begins(), to);
             }
         }
     }
