@@ -21,6 +21,7 @@ mod progress;
 mod prompt_input;
 mod quantity;
 mod sampler_flags;
+mod svg;
 mod tensor_report;
 mod terminal;
 mod timings;

@@ -1,6 +1,7 @@
 //! The flags that say how a model is opened, the same in every command that loads one.
 
 use std::io::IsTerminal as _;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use ascua::gguf::TensorType;
@@ -134,6 +135,11 @@ impl<T: Threads> ModelFlags<T> {
         }
     }
 
+    /// Finds or fetches the model `name`; gives its path.
+    pub fn resolve(&self, name: &str) -> anyhow::Result<PathBuf> {
+        Ok(model_source::resolve(name, &self.source)?)
+    }
+
     /// Finds or fetches the model `name` and loads it as the flags say.
     pub fn load(&self, name: &str) -> anyhow::Result<Loaded> {
         self.load_with(name, &self.options())
@@ -141,7 +147,7 @@ impl<T: Threads> ModelFlags<T> {
 
     /// As [`ModelFlags::load`], with options a command has changed.
     pub fn load_with(&self, name: &str, options: &ModelOptions) -> anyhow::Result<Loaded> {
-        let path = model_source::resolve(name, &self.source)?;
+        let path = self.resolve(name)?;
         let started = Instant::now();
         let opened = Opened::new(&path, options)?;
         if self.verbose {

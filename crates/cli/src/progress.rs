@@ -150,15 +150,15 @@ impl PromptProgress {
 
 /// Shows how far work on a file is: a bar on a terminal, elsewhere a line every tenth.
 pub struct WorkProgress {
-    verb: &'static str,
+    verb: String,
     bar: Option<ProgressBar>,
     tenths: u64,
 }
 
 impl WorkProgress {
     /// Shows nothing until the first report.
-    pub fn new(verb: &'static str) -> WorkProgress {
-        WorkProgress { verb, bar: None, tenths: 0 }
+    pub fn new(verb: impl Into<String>) -> WorkProgress {
+        WorkProgress { verb: verb.into(), bar: None, tenths: 0 }
     }
 
     /// So many bytes are done, and this is at work.
@@ -175,7 +175,7 @@ impl WorkProgress {
             let target = ProgressDrawTarget::stderr_with_hz(REDRAWS_PER_SECOND);
             let bar = ProgressBar::with_draw_target(Some(total), target);
             bar.set_style(style(true));
-            bar.set_prefix(self.verb);
+            bar.set_prefix(self.verb.clone());
             bar
         });
         bar.set_message(name.to_owned());
@@ -193,7 +193,7 @@ impl Drop for WorkProgress {
 
 /// Shows how many of some things are done: a bar on a terminal, elsewhere a line every tenth.
 pub struct CountProgress {
-    verb: &'static str,
+    verb: String,
     unit: &'static str,
     bar: Option<ProgressBar>,
     tenths: usize,
@@ -201,28 +201,28 @@ pub struct CountProgress {
 
 impl CountProgress {
     /// Shows nothing until the first report.
-    pub fn new(verb: &'static str, unit: &'static str) -> CountProgress {
-        CountProgress { verb, unit, bar: None, tenths: 0 }
+    pub fn new(verb: impl Into<String>, unit: &'static str) -> CountProgress {
+        CountProgress { verb: verb.into(), unit, bar: None, tenths: 0 }
     }
 
     /// So many are done.
     pub fn report(&mut self, done: usize, total: usize) {
-        let Self { verb, unit, .. } = *self;
+        let CountProgress { verb, unit, bar, tenths: told } = self;
         if !stderr().is_terminal() {
             let tenths = done * 10 / total.max(1);
-            if tenths > self.tenths {
-                self.tenths = tenths;
+            if tenths > *told {
+                *told = tenths;
                 output::note(&format!("{verb}: {done} of {total} {unit}"));
             }
             return;
         }
-        let bar = self.bar.get_or_insert_with(|| {
+        let bar = bar.get_or_insert_with(|| {
             let target = ProgressDrawTarget::stderr_with_hz(REDRAWS_PER_SECOND);
             let bar = ProgressBar::with_draw_target(Some(total as u64), target);
             let template = format!("{{prefix:>11}} {{wide_bar:.cyan/dim}} {{pos}}/{{len}} {unit} {{eta}}");
             let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
             bar.set_style(style.progress_chars(BAR));
-            bar.set_prefix(verb);
+            bar.set_prefix(verb.clone());
             bar
         });
         bar.set_position(done as u64);

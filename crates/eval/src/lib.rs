@@ -7,6 +7,7 @@ mod imatrix;
 mod log_softmax;
 mod logits;
 mod perplexity;
+mod report;
 mod roofline;
 pub mod synthetic;
 mod windows;
@@ -18,5 +19,6 @@ pub use perplexity::{
     BaseError, BaseLogits, DivergenceEstimate, Estimate, KlDivergence, Measured, PerplexityError, PerplexityOptions,
     kl_divergence, percentile, perplexity, perplexity_saving, strided, strided_context,
 };
+pub use report::{OnWindow, Quality, ReportOptions, measure_against, measure_source};
 pub use roofline::ModelWork;
 pub use windows::TextError;

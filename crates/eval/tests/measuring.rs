@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use ascua::engine::Observe;
 use ascua::{ContextChoice, Flow, Model, ModelOptions, Precision};
-use ascua_eval::synthetic::{self, Mix, Shape};
+use ascua_convert::quantize::FileType;
+use ascua_eval::synthetic::{self, Shape};
 use ascua_eval::{
     BaseLogits, ImatrixOptions, PerplexityOptions, imatrix, kl_divergence, logits, perplexity, perplexity_saving,
     strided, strided_context,
@@ -26,10 +27,10 @@ const TINY: Shape = Shape {
     experts_used: 0,
 };
 
-fn written(shape: &Shape, mix: &str) -> (tempfile::TempDir, PathBuf) {
+fn written(shape: &Shape, file_type: FileType) -> (tempfile::TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("model.gguf");
-    synthetic::write(shape, &Mix::find(mix).unwrap(), &path).unwrap();
+    synthetic::write(shape, file_type, &path).unwrap();
     (directory, path)
 }
 
@@ -63,7 +64,7 @@ fn close(found: f64, wanted: f64, tolerance: f64) {
 
 #[test]
 fn perplexity_is_that_of_plain_sums() {
-    let (_directory, path) = written(&TINY, "F32");
+    let (_directory, path) = written(&TINY, FileType::F32);
     let mut model = opened(&path, ModelOptions::default());
     let tokens = tokens(3 * WINDOW + 5);
     let scored: Vec<f64> =
@@ -76,7 +77,7 @@ fn perplexity_is_that_of_plain_sums() {
 
 #[test]
 fn strided_windows_score_each_token_once() {
-    let (_directory, path) = written(&TINY, "F32");
+    let (_directory, path) = written(&TINY, FileType::F32);
     let mut model = opened(&path, ModelOptions::default());
     let (stride, tokens) = (8, tokens(70));
     let window = strided_context(WINDOW, stride);
@@ -111,7 +112,7 @@ fn base(path: &Path, tokens: &[u32], directory: &Path) -> BaseLogits {
 
 #[test]
 fn a_model_is_no_way_from_itself_and_some_way_from_another() {
-    let (directory, path) = written(&TINY, "F32");
+    let (directory, path) = written(&TINY, FileType::F32);
     let tokens = tokens(3 * WINDOW);
     let mut model = opened(&path, ModelOptions::default());
     let same = kl_divergence(&mut model, &mut base(&path, &tokens, directory.path()), None, &mut |_| Flow::Continue);
@@ -123,7 +124,7 @@ fn a_model_is_no_way_from_itself_and_some_way_from_another() {
     close(same.correlation, 1.0, 1e-5);
 
     // The same weights in four bits, compared by plain sums.
-    let (_other, coarse) = written(&TINY, "Q4_0");
+    let (_other, coarse) = written(&TINY, FileType::Q4_0);
     let mut coarse = opened(&coarse, ModelOptions::default());
     let found = kl_divergence(&mut coarse, &mut base(&path, &tokens, directory.path()), None, &mut |_| Flow::Continue);
     let found = found.unwrap().unwrap();
@@ -154,8 +155,8 @@ fn a_model_is_no_way_from_itself_and_some_way_from_another() {
 
 #[test]
 fn a_base_of_another_vocabulary_is_refused() {
-    let (directory, path) = written(&TINY, "F32");
-    let (_other, other) = written(&Shape { vocabulary: 300, ..TINY }, "F32");
+    let (directory, path) = written(&TINY, FileType::F32);
+    let (_other, other) = written(&Shape { vocabulary: 300, ..TINY }, FileType::F32);
     let mut base = base(&path, &tokens(2 * WINDOW), directory.path());
     let mut model = opened(&other, ModelOptions::default());
     let error = kl_divergence(&mut model, &mut base, None, &mut |_| Flow::Continue).unwrap_err().to_string();
@@ -165,7 +166,7 @@ fn a_base_of_another_vocabulary_is_refused() {
 #[test]
 fn activations_are_observed_for_every_matrix() {
     let mixture = Shape { experts: 4, experts_used: 2, ..TINY };
-    let (_directory, path) = written(&mixture, "F32");
+    let (_directory, path) = written(&mixture, FileType::F32);
     let mut model = opened(&path, ModelOptions { observe: Observe::Layers, ..ModelOptions::default() });
     let options = ImatrixOptions { window: WINDOW, chunks: Some(2), dataset: "numbers" };
     let mut told = Vec::new();

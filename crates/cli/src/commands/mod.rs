@@ -35,6 +35,7 @@ mod logits;
 mod perplexity;
 mod pull;
 mod quantize;
+mod report;
 mod rm;
 mod run;
 mod tokenize;
@@ -51,6 +52,7 @@ commands! {
     Quantize => quantize,
     Imatrix => imatrix,
     Gguf => gguf,
+    Report => report,
     Pull => pull,
     List => list,
     Rm => rm,

@@ -113,14 +113,14 @@ fn list_types(arguments: &Arguments) -> anyhow::Result<Status> {
 fn names(arguments: &Arguments) -> anyhow::Result<Names> {
     let is_copy = |name: &str| name.eq_ignore_ascii_case("copy");
     let parsed = |name: &str| if is_copy(name) { Some(None) } else { name.parse().ok().map(Some) };
-    let unknown = |name: &str| usage(format!("unknown type `{name}`"), "`ascua quantize --list-types` shows the types");
+    let known = |name: &str| if is_copy(name) { Ok(None) } else { file_type(name).map(Some) };
     let (input, rest) = arguments.names.split_first().ok_or_else(|| usage("no model", "IN OUT TYPE"))?;
     let (output, file_type, threads) = match rest {
-        [name] => (None, parsed(name).ok_or_else(|| unknown(name))?, None),
+        [name] => (None, known(name)?, None),
         [output, name] if parsed(name).is_some() => (Some(output.into()), parsed(name).flatten(), None),
         [name, threads] if parsed(name).is_some() => (None, parsed(name).flatten(), Some(threads)),
-        [_, name] => return Err(unknown(name)),
-        [output, name, threads] => (Some(output.into()), parsed(name).ok_or_else(|| unknown(name))?, Some(threads)),
+        [output, name] => (Some(output.into()), known(name)?, None),
+        [output, name, threads] => (Some(output.into()), known(name)?, Some(threads)),
         _ => return Err(usage("wrong number of names", "IN OUT TYPE")),
     };
     let threads = match threads {
@@ -130,4 +130,10 @@ fn names(arguments: &Arguments) -> anyhow::Result<Names> {
             .map_err(|_| usage(format!("the number of threads is `{threads}`"), "a whole number, after the type"))?,
     };
     Ok(Names { input: input.clone(), output, file_type, threads })
+}
+
+/// The file type called so.
+pub fn file_type(name: &str) -> anyhow::Result<FileType> {
+    let unknown = |()| usage(format!("unknown type `{name}`"), "`ascua quantize --list-types` shows the types");
+    name.parse().map_err(unknown)
 }

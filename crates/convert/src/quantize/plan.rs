@@ -1,7 +1,7 @@
 //! What will be written: every tensor with its type and size, and the keys.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use ascua_gguf::{Metadata, TensorInfo, TensorType, Value};
 use fancy_regex::Regex;
@@ -115,24 +115,13 @@ impl<'a> Plan<'a> {
         if let Some(&layer) = options.prune_layers.iter().find(|&&layer| layer >= model.layers) {
             return Err(QuantizeError::Layer { layer, layers: model.layers });
         }
-        model.has_importance = options.importance.is_some();
-        let patterns = compile(&options.tensor_types)?;
         let mut sources: Vec<(&TensorInfo, String)> = Vec::new();
         for tensor in weights.tensors() {
             if let Some(name) = prune::renamed(&tensor.name, &options.prune_layers) {
                 sources.push((tensor, name));
             }
         }
-        // The order of llama.cpp, on which some choices depend.
-        sources.sort_by(|(_, a), (_, b)| in_order(a, b));
-        model.value_tensors = sources.iter().filter(|(_, name)| Part::of(name).makes_values()).count() as u32;
-        model.tied = !sources.iter().any(|(_, name)| Part::of(name) == Part::Output);
-
-        let mut mix = Mix::new(&model, options.file_type);
-        let mut tensors = Vec::with_capacity(sources.len());
-        for (source, name) in sources {
-            tensors.push(planned(&model, &options, &patterns, &mut mix, source, name)?);
-        }
+        let mut tensors = planned_all(&mut model, &options, sources)?;
         if tensors.is_empty() {
             return Err(QuantizeError::Nothing { file_type: options.file_type });
         }
@@ -178,6 +167,37 @@ impl<'a> Plan<'a> {
         }
         Err(QuantizeError::ImportanceSize { name: source.name.clone(), found: entry.sums.len(), wanted })
     }
+}
+
+/// The types that tensors of a model with these keys get, in the order given; nothing of the model need be there yet.
+///
+/// # Errors
+/// A key the choices need is missing, or a pattern is no regular expression.
+pub fn tensor_types(
+    metadata: &Metadata,
+    tensors: &[TensorInfo],
+    options: &Options<'_>,
+) -> Result<Vec<TensorType>, QuantizeError> {
+    let sources = tensors.iter().map(|tensor| (tensor, tensor.name.clone())).collect();
+    let planned = planned_all(&mut model(metadata)?, options, sources)?;
+    let types: HashMap<&str, TensorType> =
+        planned.iter().map(|tensor| (tensor.target.name.as_str(), tensor.target.tensor_type)).collect();
+    Ok(tensors.iter().map(|tensor| types[tensor.name.as_str()]).collect())
+}
+
+/// The tensors with the names they will have, as they will be written, in llama.cpp's order: some choices depend on it.
+fn planned_all(
+    model: &mut Model,
+    options: &Options<'_>,
+    mut sources: Vec<(&TensorInfo, String)>,
+) -> Result<Vec<PlannedTensor>, QuantizeError> {
+    let patterns = compile(&options.tensor_types)?;
+    sources.sort_by(|(_, a), (_, b)| in_order(a, b));
+    model.has_importance = options.importance.is_some();
+    model.value_tensors = sources.iter().filter(|(_, name)| Part::of(name).makes_values()).count() as u32;
+    model.tied = !sources.iter().any(|(_, name)| Part::of(name) == Part::Output);
+    let mut mix = Mix::new(model, options.file_type);
+    sources.into_iter().map(|(source, name)| planned(model, options, &patterns, &mut mix, source, name)).collect()
 }
 
 /// By layer, then name; what is in no layer comes first.

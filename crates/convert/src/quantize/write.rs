@@ -46,10 +46,7 @@ impl Plan<'_> {
         overwrite: Overwrite,
         report: &mut Report<'_>,
     ) -> Result<Vec<PathBuf>, QuantizeError> {
-        if !self.weights.has_data() {
-            return Err(QuantizeError::NoData);
-        }
-        self.check_types()?;
+        self.check()?;
         let lengths = self.part_lengths();
         let targets = targets(path, lengths.len());
         for target in &targets {
@@ -74,8 +71,14 @@ impl Plan<'_> {
         Ok(targets)
     }
 
-    /// What cannot be written is found before anything is.
-    fn check_types(&self) -> Result<(), QuantizeError> {
+    /// Finds what cannot be written, before anything is.
+    ///
+    /// # Errors
+    /// A type cannot be written, or not from what the input has.
+    pub fn check(&self) -> Result<(), QuantizeError> {
+        if !self.weights.has_data() {
+            return Err(QuantizeError::NoData);
+        }
         for PlannedTensor { source, target, lacks_importance, .. } in &self.tensors {
             let (found, wanted) = (source.tensor_type, target.tensor_type);
             if found == wanted {

@@ -1,7 +1,8 @@
 //! Sizes of well-known models, and the tensors a model of such a size has.
 
+use ascua::gguf::{TensorInfo, TensorType, WriteError};
+
 use super::SyntheticError;
-use super::mix::Role;
 
 /// Sizes of a model of Llama's architecture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,19 +27,6 @@ pub struct Shape {
     pub experts: u32,
     /// Experts a token visits.
     pub experts_used: u32,
-}
-
-/// A tensor of a shape.
-#[derive(Clone, Debug)]
-pub struct ShapeTensor {
-    /// Name in the file.
-    pub name: String,
-    /// Dimensions, the fastest first.
-    pub shape: Vec<u64>,
-    /// What it is for.
-    pub role: Role,
-    /// Its layer; 0 outside the layers.
-    pub layer: u32,
 }
 
 const DENSE: Shape = Shape {
@@ -173,42 +161,44 @@ impl Shape {
         self.width / self.heads
     }
 
-    /// The tensors in the order of the file.
-    pub(super) fn tensors(&self) -> Vec<ShapeTensor> {
+    /// The tensors in the order of the file, in F32.
+    ///
+    /// # Errors
+    /// A dimension is zero, or their product beyond what a file can hold.
+    pub fn tensors(&self) -> Result<Vec<TensorInfo>, SyntheticError> {
         let [width, feed_forward] = [self.width, self.feed_forward].map(u64::from);
         let (vocabulary, experts) = (u64::from(self.vocabulary), u64::from(self.experts));
         let keys = u64::from(self.key_value_heads * self.head_size());
         let mut tensors = Vec::new();
-        let mut add = |layer: Option<u32>, name: &str, shape: Vec<u64>, role: Role| {
-            let name = match layer {
-                Some(layer) => format!("blk.{layer}.{name}.weight"),
-                None => format!("{name}.weight"),
-            };
-            tensors.push(ShapeTensor { name, shape, role, layer: layer.unwrap_or(0) });
+        let mut add = |name: String, shape: &[u64]| {
+            let tensor = TensorInfo::new(format!("{name}.weight"), shape, TensorType::F32);
+            tensors.push(tensor.map_err(WriteError::from)?);
+            Ok::<(), SyntheticError>(())
         };
-        add(None, "token_embd", vec![width, vocabulary], Role::TokenTable);
-        for layer in (0..self.layers).map(Some) {
-            add(layer, "attn_norm", vec![width], Role::Norm);
-            add(layer, "attn_q", vec![width, width], Role::Query);
-            add(layer, "attn_k", vec![width, keys], Role::Key);
-            add(layer, "attn_v", vec![width, keys], Role::Value);
-            add(layer, "attn_output", vec![width, width], Role::AttentionOutput);
-            add(layer, "ffn_norm", vec![width], Role::Norm);
+        add("token_embd".into(), &[width, vocabulary])?;
+        for layer in 0..self.layers {
+            let mut add = |name: &str, shape: &[u64]| add(format!("blk.{layer}.{name}"), shape);
+            add("attn_norm", &[width])?;
+            add("attn_q", &[width, width])?;
+            add("attn_k", &[width, keys])?;
+            add("attn_v", &[width, keys])?;
+            add("attn_output", &[width, width])?;
+            add("ffn_norm", &[width])?;
             if experts == 0 {
-                add(layer, "ffn_gate", vec![width, feed_forward], Role::Gate);
-                add(layer, "ffn_up", vec![width, feed_forward], Role::Up);
-                add(layer, "ffn_down", vec![feed_forward, width], Role::Down);
+                add("ffn_gate", &[width, feed_forward])?;
+                add("ffn_up", &[width, feed_forward])?;
+                add("ffn_down", &[feed_forward, width])?;
             } else {
-                add(layer, "ffn_gate_inp", vec![width, experts], Role::Router);
-                add(layer, "ffn_gate_exps", vec![width, feed_forward, experts], Role::Gate);
-                add(layer, "ffn_up_exps", vec![width, feed_forward, experts], Role::Up);
-                add(layer, "ffn_down_exps", vec![feed_forward, width, experts], Role::Down);
+                add("ffn_gate_inp", &[width, experts])?;
+                add("ffn_gate_exps", &[width, feed_forward, experts])?;
+                add("ffn_up_exps", &[width, feed_forward, experts])?;
+                add("ffn_down_exps", &[feed_forward, width, experts])?;
             }
         }
-        add(None, "output_norm", vec![width], Role::Norm);
+        add("output_norm".into(), &[width])?;
         if !self.tied {
-            add(None, "output", vec![width, vocabulary], Role::Output);
+            add("output".into(), &[width, vocabulary])?;
         }
-        tensors
+        Ok(tensors)
     }
 }

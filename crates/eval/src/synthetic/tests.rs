@@ -18,10 +18,10 @@ const TINY: Shape = Shape {
     experts_used: 0,
 };
 
-fn written(shape: &Shape, mix: &Mix) -> (tempfile::TempDir, std::path::PathBuf) {
+fn written(shape: &Shape, file_type: FileType) -> (tempfile::TempDir, std::path::PathBuf) {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("model.gguf");
-    write(shape, mix, &path).expect("the model can be written");
+    write(shape, file_type, &path).expect("the model can be written");
     (directory, path)
 }
 
@@ -33,21 +33,24 @@ fn options() -> ModelOptions {
 fn every_mix_loads_and_gives_finite_logits() {
     let mixture = Shape { experts: 8, experts_used: 2, tied: false, ..TINY };
     for shape in [TINY, mixture] {
-        for mix in Mix::ALL {
-            let (_directory, path) = written(&shape, mix);
+        for &file_type in FileType::ALL {
+            if !ascua_quant::format(file_type.tensor_type()).can_encode() {
+                write(&shape, file_type, Path::new("nowhere")).expect_err("the type cannot be written");
+                continue;
+            }
+            let (_directory, path) = written(&shape, file_type);
             let mut model = Model::open(&path, &options()).expect("the model loads");
             let mut rows = Vec::new();
             crate::logits(&mut model, &[1, 2, 3], &mut |row| rows.extend_from_slice(row)).expect("logits");
-            assert!(rows.iter().all(|x| x.is_finite()), "{}", mix.name);
-            assert!(rows.iter().any(|x| x.abs() > 1e-3), "{}: all logits are nearly zero", mix.name);
+            assert!(rows.iter().all(|x| x.is_finite()), "{file_type}");
+            assert!(rows.iter().any(|x| x.abs() > 1e-3), "{file_type}: all logits are nearly zero");
         }
     }
 }
 
 #[test]
 fn important_tensors_get_more_bits() {
-    let mix = Mix::find("q4_k_m").expect("a mix");
-    let (_directory, path) = written(&TINY, &mix);
+    let (_directory, path) = written(&TINY, FileType::Q4_K_M);
     let file = Gguf::open(&path).expect("a file");
     for (name, wanted) in [
         ("token_embd", TensorType::Q6_K),
@@ -66,7 +69,7 @@ fn important_tensors_get_more_bits() {
 
 #[test]
 fn tests_of_every_kind_run() {
-    let (_directory, path) = written(&TINY, &Mix::find("Q8_0").expect("a mix"));
+    let (_directory, path) = written(&TINY, FileType::Q8_0);
     let mut model = Model::open(&path, &options()).expect("the model loads");
     for test in [
         BenchTest::prompt(16),
@@ -90,12 +93,11 @@ fn tests_of_every_kind_run() {
 #[test]
 fn the_work_of_a_model_is_that_of_its_matrices() {
     let mixture = Shape { experts: 8, experts_used: 2, tied: false, ..TINY };
-    let f16 = Mix::find("F16").expect("a mix");
     let attention = 256 * (256 + 64 + 64 + 256);
     for (shape, weights, table) in
         [(TINY, attention + 3 * 256 * 512, 256 * 300), (mixture, attention + 2 * 3 * 256 * 512, 256 * 300)]
     {
-        let (_directory, path) = written(&shape, &f16);
+        let (_directory, path) = written(&shape, FileType::F16);
         let model = Model::open(&path, &options()).expect("the model loads");
         let work = ModelWork::of(model.file());
         // The router is F32: 256 to 8.
@@ -106,5 +108,29 @@ fn the_work_of_a_model_is_that_of_its_matrices() {
         if shape.experts > 0 {
             assert!(work.bytes_per_step(64) < 4.0 * bytes && work.bytes_per_step(64) > 2.0 * bytes);
         }
+    }
+}
+
+/// Sizes that users of the field know by heart, in GiB: Llama 2's with every matrix in one type.
+#[test]
+fn classic_sizes_are_known() {
+    for (shape, file_type, gibibytes) in [
+        ("7b", FileType::F16, 12.55),
+        ("7b", FileType::Q8_0, 6.67),
+        ("7b", FileType::Q5_1, 4.71),
+        ("7b", FileType::Q5_0, 4.31),
+        ("7b", FileType::Q4_1, 3.92),
+        ("7b", FileType::Q4_0, 3.53),
+        ("13b", FileType::F16, 24.24),
+        ("13b", FileType::Q8_0, 12.88),
+        ("13b", FileType::Q5_1, 9.09),
+        ("13b", FileType::Q5_0, 8.34),
+        ("13b", FileType::Q4_1, 7.58),
+        ("13b", FileType::Q4_0, 6.82),
+    ] {
+        let options = Options { pure: true, ..Options::new(file_type) };
+        let size = size(&Shape::find(shape).expect("a shape"), &options).expect("the types can be chosen");
+        let found = size.bytes as f64 / (1u64 << 30) as f64;
+        assert!((found - gibibytes).abs() < 0.01, "{shape} {file_type}: {found}");
     }
 }

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
+use crate::svg::escaped;
+
 /// A bar.
 pub struct Bar {
     /// What stands before it.
@@ -65,10 +67,6 @@ fn chart(title: &str, bars: &[Bar]) -> String {
         );
     }
     svg + "</svg>\n"
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]

@@ -9,10 +9,12 @@ mod tests_flags;
 use std::path::PathBuf;
 
 use ascua::{ContextChoice, Flow, ModelOptions};
-use ascua_eval::synthetic::{self, Mix, Shape};
+use ascua_convert::quantize::FileType;
+use ascua_eval::synthetic::{self, Shape};
 use ascua_eval::{ModelWork, bench};
 use clap::Args;
 
+use crate::commands::quantize::file_type;
 use crate::failure::{Status, usage};
 use crate::interrupt::Watch;
 use crate::model_flags::{ModelFlags, ThreadCounts};
@@ -145,9 +147,8 @@ impl Arguments {
         let mut models = self.models.clone();
         for shape in &self.shape {
             let shape = Shape::find(shape).map_err(|error| usage(error.to_string(), "--shape 1b"))?;
-            for mix in &self.types {
-                let mix = Mix::find(mix).map_err(|error| usage(error.to_string(), "--type Q4_K_M"))?;
-                models.push(self.synthetic(&shape, &mix)?);
+            for name in &self.types {
+                models.push(self.synthetic(&shape, file_type(name)?)?);
             }
         }
         if models.is_empty() {
@@ -156,16 +157,16 @@ impl Arguments {
         Ok(models)
     }
 
-    fn synthetic(&self, shape: &Shape, mix: &Mix) -> anyhow::Result<String> {
+    fn synthetic(&self, shape: &Shape, file_type: FileType) -> anyhow::Result<String> {
         let directory = match &self.directory {
             Some(directory) => directory.clone(),
             None => model_source::cache_directory().join("random"),
         };
-        let path = directory.join(format!("{}.{}.gguf", shape.name, mix.name));
+        let path = directory.join(format!("{}.{file_type}.gguf", shape.name));
         if !path.exists() {
             std::fs::create_dir_all(&directory)?;
             output::note(&format!("writing {}", path.display()));
-            synthetic::write(shape, mix, &path)?;
+            synthetic::write(shape, file_type, &path)?;
         }
         Ok(path.display().to_string())
     }
