@@ -18,7 +18,7 @@ mod pairs;
 
 use std::ops::Range;
 
-use super::activation::{Int8Layout, PanelView, Panels, TOKENS_PER_PANEL};
+use super::activation::{PanelView, Panels, TOKENS_PER_PANEL};
 use super::integers::{IntegerFormat, Offsets, SPAN};
 use super::quantised::Task;
 use crate::isa::Isa;
