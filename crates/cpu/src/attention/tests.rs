@@ -291,7 +291,9 @@ fn head_sizes_and_groups() {
 
 #[test]
 fn long_histories_are_cut_into_parts() {
-    for (heads, kv_heads) in [(3, 1), (8, 8), (20, 1)] {
+    // Emulated machines take a minute for each of these.
+    let heads: &[_] = if cfg!(target_arch = "x86_64") { &[(3, 1), (8, 8), (20, 1)] } else { &[(3, 1)] };
+    for &(heads, kv_heads) in heads {
         check(Case::new(heads, kv_heads, 16, &[(1030, 4)]));
         check(Case::new(heads, kv_heads, 16, &[(700, 2), (3, 5)]));
     }

@@ -117,8 +117,8 @@ const TOKENS: &[usize] = if cfg!(target_arch = "x86_64") { &[1, 4, 17] } else { 
 #[test]
 fn extreme_blocks_and_activations_neither_saturate_nor_vanish() {
     for weight in TensorType::ALL {
-        // Emulated machines meet two of the patterns.
-        let patterns = if cfg!(target_arch = "x86_64") { &PATTERNS[..] } else { &PATTERNS[1..3] };
+        // Emulated machines meet one of the patterns.
+        let patterns = if cfg!(target_arch = "x86_64") { &PATTERNS[..] } else { &PATTERNS[1..2] };
         for (tokens, pattern) in TOKENS.iter().flat_map(|tokens| patterns.iter().map(|pattern| (*tokens, *pattern))) {
             for (x, scale) in ACTIVATIONS.into_iter().flat_map(|x| FINITE.map(|scale| (x, scale))) {
                 let case = extreme(*weight, tokens, pattern, scale, x);
