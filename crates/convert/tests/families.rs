@@ -9,7 +9,7 @@ use std::path::Path;
 use ascua_convert::checkpoint::DType;
 use ascua_convert::convert::Conversion;
 use ascua_convert::quantize::{FileType, Options, Overwrite, Plan};
-use ascua_engine::{Engine, EngineOptions, Entry, ModelFile, Wanted};
+use ascua_engine::{Engine, EngineOptions, Entry, ModelFile, Observe, Wanted};
 use ascua_gguf::{Gguf, Metadata, TensorType};
 use ascua_graph::{Precision, ReferenceDevice};
 use support::Fixture;
@@ -36,6 +36,7 @@ fn logits(model: Gguf, context: usize) -> Vec<f32> {
         key_type: TensorType::F32,
         value_type: TensorType::F32,
         precision: Precision::Exact,
+        observe: Observe::Nothing,
     };
     let mut engine = Engine::new(&ReferenceDevice, &model, &options).expect("the model is small");
     let sequence = engine.create_sequence().expect("a fresh engine has room");

@@ -52,7 +52,7 @@ impl Gguf {
     /// Maps the one file at `path` with its tensor data, even where it is a part of a split model; the other parts are left
     /// alone.
     pub fn open_part(path: impl AsRef<Path>) -> Result<Gguf, GgufError> {
-        Gguf::open_one(path.as_ref(), |bytes| Extent::Whole(bytes))
+        Gguf::open_one(path.as_ref(), Extent::Whole)
     }
 
     /// Maps the one file at `path` for its metadata and its list of tensors. The tensor data may be missing (as in

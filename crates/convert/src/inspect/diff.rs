@@ -8,7 +8,7 @@ use ascua_gguf::{Gguf, TensorInfo, TensorType};
 use ascua_quant::format;
 
 use super::parallel::in_parallel;
-use super::{Report, Stopped};
+use super::{Report, Stopped, trimmed};
 
 /// What sets two files apart.
 #[derive(Clone, Debug, Default)]
@@ -128,7 +128,7 @@ pub fn diff(first: &Gguf, second: &Gguf, report: &mut Report<'_>) -> Result<Diff
     for a in first.tensors() {
         let kind = match second.tensor(&a.name) {
             None => Some(TensorDifferenceKind::Missing(Presence::First)),
-            Some(b) if dimensions(a) != dimensions(b) => {
+            Some(b) if trimmed(&a.shape) != trimmed(&b.shape) => {
                 Some(TensorDifferenceKind::Shape(a.shape.clone(), b.shape.clone()))
             }
             Some(b) => {
@@ -161,12 +161,6 @@ fn keys(first: &Gguf, second: &Gguf) -> Vec<KeyDifference> {
     });
     let of_second = second.iter().filter(|(key, _)| !first.contains(key)).map(|(key, _)| (key, Presence::Second));
     of_first.chain(of_second).map(|(key, presence)| KeyDifference { key: key.to_owned(), presence }).collect()
-}
-
-/// Without those of one at the end, which not every tool writes.
-fn dimensions(tensor: &TensorInfo) -> &[u64] {
-    let kept = tensor.shape.iter().rposition(|&size| size != 1).map_or(0, |last| last + 1);
-    &tensor.shape[..kept]
 }
 
 /// How the data of a tensor differs.

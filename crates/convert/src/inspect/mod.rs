@@ -16,3 +16,9 @@ pub struct Stopped;
 
 /// How far the reading is: the tensor at work, bytes done, bytes in all. May ask to stop.
 pub type Report<'r> = dyn FnMut(&str, u64, u64) -> std::ops::ControlFlow<()> + 'r;
+
+/// Without the dimensions of one at the end, which not every tool writes.
+fn trimmed(shape: &[u64]) -> &[u64] {
+    let kept = shape.iter().rposition(|&size| size != 1).map_or(0, |last| last + 1);
+    &shape[..kept]
+}

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use ascua_gguf::{Gguf, TensorType};
 use ascua_models::{FileCatalogue, ModelConfig, ModelError, Necessity, TensorCatalogue, architectures, record};
 
+use super::super::trimmed;
 use super::Finding;
 
 /// Tensors of one kind that are named; of a file without layers there would be thousands.
@@ -49,11 +50,6 @@ fn note(list: &RefCell<Vec<String>>, message: String) {
     if !list.contains(&message) {
         list.push(message);
     }
-}
-
-fn trimmed(shape: &[u64]) -> &[u64] {
-    let kept = shape.iter().rposition(|&size| size != 1).map_or(0, |last| last + 1);
-    &shape[..kept]
 }
 
 pub(super) fn check(gguf: &Gguf, findings: &mut Vec<Finding>) {

@@ -91,9 +91,9 @@ fn count(gguf: &Gguf, tensor: &TensorInfo, tell: &mut dyn FnMut(u64) -> ControlF
 fn count_piece(tensor_type: TensorType, bytes: &[u8], first_element: u64) -> Counts {
     let codec = format(tensor_type);
     let mut values = vec![0.0f32; bytes.len() / tensor_type.block_bytes() * tensor_type.block_len()];
-    let mut counts = Counts::default();
     // Pieces are whole blocks, so neither can fail.
-    counts.reserved = codec.reserved_scales(bytes).unwrap_or(0) as u64;
+    let reserved = codec.reserved_scales(bytes).unwrap_or(0) as u64;
+    let mut counts = Counts { reserved, ..Counts::default() };
     if codec.decode_row(bytes, &mut values).is_err() {
         return counts;
     }
