@@ -4,7 +4,7 @@
 pub(super) fn decode(text: &[u8]) -> Option<Vec<u8>> {
     let digits = text.iter().rposition(|byte| *byte != b'=').map_or(0, |last| last + 1);
     let padding = text.len() - digits;
-    if padding > 2 || digits % 4 == 1 || (padding > 0 && text.len() % 4 != 0) {
+    if padding > 2 || digits % 4 == 1 || (padding > 0 && !text.len().is_multiple_of(4)) {
         return None;
     }
     let mut bytes = Vec::with_capacity(digits / 4 * 3 + 2);
