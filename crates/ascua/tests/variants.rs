@@ -6,7 +6,7 @@ mod support;
 
 use ascua_cpu::CpuDevice;
 use ascua_cpu::isa::Isa;
-use ascua_engine::{Engine, EngineOptions, Entry, ModelFile, Wanted};
+use ascua_engine::{Engine, EngineOptions, Entry, ModelFile, Observe, Wanted};
 use ascua_gguf::{Gguf, TensorType, Value};
 use ascua_graph::Precision;
 
@@ -136,6 +136,7 @@ fn variants_agree() {
         key_type: TensorType::F32,
         value_type: TensorType::F32,
         precision: Precision::Exact,
+        observe: Observe::Nothing,
     };
     for isa in Isa::available() {
         let device = CpuDevice::new(2, isa).expect("the level is available");
