@@ -88,9 +88,15 @@ pub(crate) trait Lanes: Copy {
     fn mul(self, other: Self) -> Self;
     fn div(self, other: Self) -> Self;
     /// `self * factor + addend`, rounded once where the level can.
-    fn mul_add(self, factor: Self, addend: Self) -> Self;
+    #[inline(always)]
+    fn mul_add(self, factor: Self, addend: Self) -> Self {
+        self.mul(factor).add(addend)
+    }
     /// `minuend - self * factor`.
-    fn subtract_from(self, factor: Self, minuend: Self) -> Self;
+    #[inline(always)]
+    fn subtract_from(self, factor: Self, minuend: Self) -> Self {
+        minuend.sub(self.mul(factor))
+    }
     /// The smaller; `other` if either is not a number.
     fn min(self, other: Self) -> Self;
     /// The larger; `other` if either is not a number.

@@ -113,16 +113,6 @@ impl Lanes for Portable {
     }
 
     #[inline(always)]
-    fn mul_add(self, factor: Self, addend: Self) -> Self {
-        self.mul(factor).add(addend)
-    }
-
-    #[inline(always)]
-    fn subtract_from(self, factor: Self, minuend: Self) -> Self {
-        minuend.sub(self.mul(factor))
-    }
-
-    #[inline(always)]
     fn min(self, other: Self) -> Self {
         self.zip(other, |a, b| if a < b { a } else { b })
     }

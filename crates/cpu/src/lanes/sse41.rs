@@ -146,16 +146,6 @@ impl Lanes for Sse41 {
     }
 
     #[inline(always)]
-    fn mul_add(self, factor: Self, addend: Self) -> Self {
-        self.mul(factor).add(addend)
-    }
-
-    #[inline(always)]
-    fn subtract_from(self, factor: Self, minuend: Self) -> Self {
-        minuend.sub(self.mul(factor))
-    }
-
-    #[inline(always)]
     fn min(self, other: Self) -> Self {
         Sse41(with_sse41!(_mm_min_ps(self.0, other.0)))
     }

@@ -27,6 +27,8 @@ use crate::isa::Isa;
 const TILE_ROWS: usize = 96;
 /// Tokens for which partial results are kept; more are computed in turns.
 const MAX_TOKENS: usize = 512;
+/// Panels whose results leave together: those a kernel multiplies together.
+const PANELS_AT_ONCE: usize = 2;
 const GROUPS: usize = SPAN / 16;
 
 /// The product of a format's tiles with panels, for one level.
@@ -199,29 +201,21 @@ impl Gemm {
                         rows: rows.len(),
                     };
                     // SAFETY: the kernels were made for this machine's level, the extent lies within the task.
-                    unsafe {
-                        self.decode(format, &task, rows.clone(), first_col..first_col + cols, tile);
+                    unsafe { self.decode(format, &task, rows.clone(), first_col..first_col + cols, tile) };
+                    // After the last columns results leave while they are near, and the processor waits for none.
+                    let at_once = if extent.ends() { PANELS_AT_ONCE } else { panels };
+                    for from in (0..panels).step_by(at_once) {
+                        let turn = (from, panels.min(from + at_once));
+                        // SAFETY: as above.
+                        unsafe { (self.multiply)(tile, Extent { turn, ..extent }, partials.as_mut_ptr()) };
                         if !extent.ends() {
-                            (self.multiply)(tile, extent, partials.as_mut_ptr());
                             continue;
                         }
-                    }
-                    // The last columns: results leave while they are near, and the processor waits for none.
-                    for panel in (0..panels).step_by(2) {
-                        let some = panel..panels.min(panel + 2);
-                        // SAFETY: as above.
-                        unsafe {
-                            (self.multiply)(
-                                tile,
-                                Extent { turn: (some.start, some.end), ..extent },
-                                partials.as_mut_ptr(),
-                            )
-                        };
-                        for panel in some {
+                        for (panel, partial) in (from..).zip(&partials[from..turn.1]) {
                             let first = first_token + panel * TOKENS_PER_PANEL;
                             let tokens = first..tokens.end.min(first + TOKENS_PER_PANEL);
                             // SAFETY: the caller lets this call write these rows of all tokens.
-                            unsafe { (self.store)(&partials[panel], &task, tokens, rows.clone()) };
+                            unsafe { (self.store)(partial, &task, tokens, rows.clone()) };
                         }
                     }
                 }

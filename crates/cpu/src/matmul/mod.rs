@@ -144,14 +144,15 @@ impl MatmulKernel {
     /// Rows one work item should have, so that items are long enough to stream and even among the threads.
     pub fn row_chunk(&self, tokens: usize, threads: usize) -> usize {
         let threads = threads.max(1);
-        let (item, step) = match tokens {
-            0..=8 => ((STREAM_BYTES / self.row_bytes.max(1)).clamp(16, 256), 4),
-            _ => (TILE_ROWS, 12),
-        };
+        let few = tokens <= 8;
+        let item = if few { (STREAM_BYTES / self.row_bytes.max(1)).clamp(16, 256) } else { TILE_ROWS };
         let items = self.rows.div_ceil(item).next_multiple_of(threads);
         let even = self.rows.div_ceil(items.max(1)).max(1);
-        // Large items end at whole lines of the results, too.
-        even.next_multiple_of(if step == 12 && even > 48 { 48 } else { step })
+        even.next_multiple_of(match even {
+            _ if few => 4,
+            0..=48 => 12,
+            _ => 48, // whole lines of the results, too
+        })
     }
 
     /// Computes `rows` of the product for all `tokens`.
