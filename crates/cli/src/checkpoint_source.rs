@@ -1,6 +1,5 @@
 //! A checkpoint's directory as a model: converted into the cache on first use, found there from then on.
 
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use ascua::gguf::Metadata;
@@ -13,7 +12,8 @@ use ascua_hub::{HubError, MakeError, Original};
 use crate::interrupt::Watch;
 use crate::model_source::{SourceFlags, hub};
 use crate::output;
-use crate::progress::{DownloadProgress, WorkProgress};
+use crate::progress::DownloadProgress;
+use crate::written_model::write;
 
 /// Weights below which four bits lose too much and eight cost little.
 const SMALL: u64 = 1_000_000_000;
@@ -52,11 +52,7 @@ fn convert(directory: &Path, file_type: FileType, path: &Path, watch: &Watch) ->
         let vocabulary = tokenizer_keys(directory, None)?;
         let conversion = Conversion::open(directory, &vocabulary)?;
         let plan = Plan::new(&conversion, Options::new(file_type))?;
-        let mut shown = WorkProgress::new("converting");
-        plan.write(path, Overwrite::Replace, &mut |progress| {
-            shown.report(&progress.tensor.target.name, progress.done, progress.total);
-            if watch.is_raised() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?;
+        write(&plan, "converting", path, Overwrite::Replace, watch)?;
         Ok(())
     };
     written().map_err(|error| match error.downcast_ref() {

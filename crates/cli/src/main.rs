@@ -7,6 +7,7 @@ mod chat;
 mod checkpoint_source;
 mod commands;
 mod cpu_report;
+mod cut_file;
 mod failure;
 mod generation_flags;
 mod interrupt;

@@ -42,7 +42,7 @@ pub fn finish(plan: &Plan<'_>, writing: &Writing<'_>, flags: &MixFlags) -> anyho
     if !flags.dry_run {
         let overwrite = if flags.force { Overwrite::Replace } else { Overwrite::Never };
         let started = Instant::now();
-        match write(plan, writing.verb, writing.output, overwrite) {
+        match write(plan, writing.verb, writing.output, overwrite, &Watch::new()) {
             Ok(written) => report.output = written.iter().map(|path| path.display().to_string()).collect(),
             Err(QuantizeError::Stopped) => {
                 output::note("stopped; nothing was written");
@@ -117,14 +117,14 @@ pub fn warn_of_plan(plan: &Plan<'_>) {
     }
 }
 
-/// Writes the model with its progress shown; Ctrl-C ends it.
+/// Writes the model with its progress shown, until the watch sees Ctrl-C.
 pub fn write(
     plan: &Plan<'_>,
-    verb: &'static str,
+    verb: impl Into<String>,
     output: &Path,
     overwrite: Overwrite,
+    watch: &Watch,
 ) -> Result<Vec<PathBuf>, QuantizeError> {
-    let watch = Watch::new();
     let mut shown = WorkProgress::new(verb);
     plan.write(output, overwrite, &mut |progress| {
         shown.report(&progress.tensor.target.name, progress.done, progress.total);

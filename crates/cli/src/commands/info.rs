@@ -1,10 +1,11 @@
 //! `ascua info`: what is in a model file and what it would take to run it; or what this machine's processor can do.
 
-use ascua::gguf::{Gguf, GgufError, Malformed};
+use ascua::gguf::Gguf;
 use ascua::{ContextChoice, ModelOptions, Opened};
 use clap::Args;
 
 use crate::cpu_report::CpuReport;
+use crate::cut_file::or_header;
 use crate::failure::Status;
 use crate::model_report::{MemoryReport, ModelReport};
 use crate::model_source::{self, SourceFlags};
@@ -65,7 +66,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Status> {
         return Ok(Status::Done);
     };
     let path = model_source::resolve(model, &arguments.source)?;
-    let file = open(&path)?;
+    let file = or_header(&path, Gguf::open(&path), "described")?;
     let mut report = ModelReport::new(&file);
     if arguments.tensors {
         report.add_tensors(&file);
@@ -80,17 +81,6 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Status> {
         output::lines(&report.lines())?
     }
     Ok(Status::Done)
-}
-
-/// The file, or its header alone where tensor data is missing: a cut download can still be described.
-fn open(path: &std::path::Path) -> anyhow::Result<Gguf> {
-    match Gguf::open(path) {
-        Err(GgufError::Malformed { problem: problem @ Malformed::TensorPastEnd { .. }, .. }) => {
-            output::warn(&format!("{problem}; the file was cut, only its header is described"));
-            Ok(Gguf::open_header(path)?)
-        }
-        other => Ok(other?),
-    }
 }
 
 fn plan(file: Gguf, context: usize) -> MemoryReport {

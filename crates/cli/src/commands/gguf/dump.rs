@@ -1,11 +1,12 @@
 //! `ascua gguf dump`: everything a file's header says.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use ascua::gguf::{Gguf, GgufError, Malformed};
+use ascua::gguf::Gguf;
 use clap::Args;
 use serde::Serialize;
 
+use crate::cut_file::or_header;
 use crate::failure::Status;
 use crate::metadata_report::{Length, MetadataReport};
 use crate::output;
@@ -61,7 +62,8 @@ struct Report {
 }
 
 pub fn run(arguments: Arguments) -> anyhow::Result<Status> {
-    let file = open(&arguments.file)?;
+    let path = &arguments.file;
+    let file = or_header(path, Gguf::open_part(path), "shown")?;
     let length = if arguments.full { Length::Full } else { Length::Cut };
     let report = Report {
         path: arguments.file.display().to_string(),
@@ -90,15 +92,4 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Status> {
     lines.extend(report.tensors.iter().flatten().map(TensorReport::line));
     output::lines(&lines)?;
     Ok(Status::Done)
-}
-
-/// The file, or its header alone where tensor data is missing: a cut download can still be shown.
-pub fn open(path: &Path) -> anyhow::Result<Gguf> {
-    match Gguf::open_part(path) {
-        Err(GgufError::Malformed { problem: problem @ Malformed::TensorPastEnd { .. }, .. }) => {
-            output::warn(&format!("{problem}; the file was cut, only its header is shown"));
-            Ok(Gguf::open_header(path)?)
-        }
-        other => Ok(other?),
-    }
 }

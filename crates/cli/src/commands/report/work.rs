@@ -1,7 +1,6 @@
 //! The measuring: the source first, then one type after the other, each row kept as soon as it is there.
 
 use std::io::Write as _;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -19,7 +18,8 @@ use super::{Arguments, DEFAULT_WINDOW, plot};
 use crate::failure::{Status, usage};
 use crate::interrupt::Watch;
 use crate::output;
-use crate::progress::{CountProgress, WorkProgress};
+use crate::progress::CountProgress;
+use crate::written_model::write;
 
 /// Rows of logits kept at a time.
 const STEP_OUTPUTS: usize = 64;
@@ -224,12 +224,7 @@ impl Work<'_> {
         let started = Instant::now();
         let there = Gguf::open(&path).is_ok();
         if !there {
-            let mut progress = WorkProgress::new(format!("quantising {file_type}"));
-            let outcome = plan.write(&path, Overwrite::Replace, &mut |step| {
-                progress.report(&step.tensor.target.name, step.done, step.total);
-                if self.watch.is_raised() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            });
-            match outcome {
+            match write(plan, format!("quantising {file_type}"), &path, Overwrite::Replace, &self.watch) {
                 Err(QuantizeError::Stopped) => return Ok(None),
                 outcome => outcome?,
             };
