@@ -4,12 +4,17 @@
 //! and in pieces that threads take independently. Invariant: what is written depends on a token's own row only, and
 //! the 8-bit values and scales of a token are the same in every form.
 
+mod float;
+mod int16;
 mod int8;
+#[cfg(target_arch = "x86_64")]
+mod tokens;
 
-pub(super) use int8::{ActivationGroup, Int8Layout, PanelView, Panels, RowView, TOKENS_PER_PANEL};
+pub(super) use float::FloatLayout;
+pub(super) use int8::{ActivationGroup, Int8Layout, PanelView, Panels, RowView, SMALLEST, TOKENS_PER_PANEL};
+pub(super) use int16::{GROUP as GROUP16, Int16Layout, LARGEST as LARGEST16, Panel16};
 
 use super::InputRows;
-use super::exact::Activations;
 
 /// How a product wants its activations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,18 +24,39 @@ pub struct ActivationLayout {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Form {
-    /// `[tokens][stride]` F32, rows padded to whole cache lines.
-    Float { cols: usize },
+    /// F32 rows.
+    Float(FloatLayout),
+    /// F32 rows, or panels of 16-bit integers.
+    Int16(Int16Layout),
     /// 8-bit integers with scales.
     Int8(Int8Layout),
 }
 
-const FLOATS_PER_LINE: usize = 16;
-const TOKENS_PER_PIECE: usize = 4;
+/// Layouts that have panels.
+pub(super) trait PanelLayout: Copy {
+    /// Elements of a row.
+    fn cols(&self) -> usize;
+}
+
+impl PanelLayout for Int8Layout {
+    fn cols(&self) -> usize {
+        self.cols
+    }
+}
+
+impl PanelLayout for Int16Layout {
+    fn cols(&self) -> usize {
+        self.cols
+    }
+}
 
 impl ActivationLayout {
     pub(super) fn float(cols: usize) -> ActivationLayout {
-        ActivationLayout { form: Form::Float { cols } }
+        ActivationLayout { form: Form::Float(FloatLayout { cols }) }
+    }
+
+    pub(super) fn int16(layout: Int16Layout) -> ActivationLayout {
+        ActivationLayout { form: Form::Int16(layout) }
     }
 
     pub(super) fn int8(layout: Int8Layout) -> ActivationLayout {
@@ -40,7 +66,8 @@ impl ActivationLayout {
     /// Bytes the prepared activations of `tokens` take, from a 64-byte aligned address; grows with `tokens`.
     pub fn bytes(&self, tokens: usize) -> usize {
         match self.form {
-            Form::Float { cols } => tokens * float_stride(cols) * size_of::<f32>(),
+            Form::Float(layout) => layout.bytes(tokens),
+            Form::Int16(layout) => layout.bytes(tokens),
             Form::Int8(layout) => layout.bytes(tokens),
         }
     }
@@ -48,7 +75,8 @@ impl ActivationLayout {
     /// Independent pieces of the preparation.
     pub fn pieces(&self, tokens: usize) -> usize {
         match self.form {
-            Form::Float { .. } => tokens.div_ceil(TOKENS_PER_PIECE),
+            Form::Float(layout) => layout.pieces(tokens),
+            Form::Int16(layout) => layout.pieces(tokens),
             Form::Int8(layout) => layout.pieces(tokens),
         }
     }
@@ -60,19 +88,13 @@ impl ActivationLayout {
     /// below `pieces(x.tokens)`, and `out` is 64-byte aligned and has `bytes(x.tokens)` writable bytes of which
     /// nothing else touches this piece's part meanwhile.
     pub unsafe fn prepare(&self, x: InputRows<'_>, piece: usize, out: *mut u8) {
-        match self.form {
-            Form::Float { cols } => {
-                let first = piece * TOKENS_PER_PIECE;
-                for token in first..x.tokens.min(first + TOKENS_PER_PIECE) {
-                    // SAFETY: the token's row is readable, and its place in `out` belongs to this piece.
-                    unsafe {
-                        let to = out.cast::<f32>().add(token * float_stride(cols));
-                        std::ptr::copy_nonoverlapping(x.row(token), to, cols);
-                    }
-                }
+        // SAFETY: the caller vouches for the same, and a product with a layout runs on its level only.
+        unsafe {
+            match self.form {
+                Form::Float(layout) => layout.prepare(x, piece, out),
+                Form::Int16(layout) => layout.prepare(x, piece, out),
+                Form::Int8(layout) => layout.prepare(x, piece, out),
             }
-            // SAFETY: the caller vouches for the same.
-            Form::Int8(layout) => unsafe { layout.prepare(x, piece, out) },
         }
     }
 
@@ -80,17 +102,8 @@ impl ActivationLayout {
     #[cfg(test)]
     pub(super) fn as_int8(&self) -> Option<Int8Layout> {
         match self.form {
-            Form::Float { .. } => None,
+            Form::Float(_) | Form::Int16(_) => None,
             Form::Int8(layout) => Some(layout),
         }
     }
-
-    /// Prepared F32 rows of this layout.
-    pub(super) fn float_rows(prepared: *const u8, cols: usize) -> Activations {
-        Activations { data: prepared.cast(), stride: float_stride(cols) }
-    }
-}
-
-fn float_stride(cols: usize) -> usize {
-    cols.next_multiple_of(FLOATS_PER_LINE)
 }

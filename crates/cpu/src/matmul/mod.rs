@@ -6,7 +6,8 @@
 //! in independent pieces; then threads run disjoint ranges of rows.
 //!
 //! Invariant: the result of a (row, token) pair does not depend on how rows are split among threads, and depends on
-//! the other tokens of the batch only through the order of float additions (some 1e-7 of the result).
+//! the other tokens of the batch only through the order of float additions (some 1e-7 of the result); with
+//! half-precision weights also through the rounding of [`half`].
 
 // Some of what the kernels share has users on x86-64 only.
 #![cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
@@ -16,6 +17,7 @@ mod bytes16;
 mod exact;
 mod gemm;
 mod gemv;
+mod half;
 mod integers;
 mod quantised;
 #[cfg(test)]
@@ -33,6 +35,7 @@ pub(crate) use integers::half_to_f32;
 
 use crate::isa::Isa;
 use exact::ExactProduct;
+use half::HalfProduct;
 use quantised::QuantisedProduct;
 
 /// The kernels for one weight matrix.
@@ -47,6 +50,7 @@ pub struct MatmulKernel {
 #[derive(Clone, Copy)]
 enum Path {
     Exact(ExactProduct),
+    Half(HalfProduct),
     Quantised(QuantisedProduct),
 }
 
@@ -116,13 +120,17 @@ impl MatmulKernel {
         let too_large = UnsupportedProduct::TooLarge { weight, rows, cols };
         let row_bytes = weight.row_bytes(cols).ok_or(too_large.clone())?;
         row_bytes.checked_mul(rows).ok_or(too_large)?;
-        let quantised = match precision {
+        let path = match precision {
             Precision::Exact => None,
-            Precision::Quantised => QuantisedProduct::new(weight, cols, row_bytes, isa),
+            Precision::Quantised => QuantisedProduct::new(weight, cols, row_bytes, isa)
+                .map(Path::Quantised)
+                .or_else(|| HalfProduct::new(weight, cols, row_bytes, isa).map(Path::Half)),
         };
-        let (activation, path) = match quantised {
-            Some(product) => (ActivationLayout::int8(product.layout()), Path::Quantised(product)),
-            None => (ActivationLayout::float(cols), Path::Exact(ExactProduct::new(weight, cols, row_bytes, isa))),
+        let path = path.unwrap_or_else(|| Path::Exact(ExactProduct::new(weight, cols, row_bytes, isa)));
+        let activation = match path {
+            Path::Exact(_) => ActivationLayout::float(cols),
+            Path::Half(half) => ActivationLayout::int16(half.layout()),
+            Path::Quantised(product) => ActivationLayout::int8(product.layout()),
         };
         Ok(MatmulKernel { rows, row_bytes, activation, path })
     }
@@ -136,6 +144,7 @@ impl MatmulKernel {
     pub fn scratch_bytes(&self) -> usize {
         let bytes = match &self.path {
             Path::Exact(exact) => exact.scratch_bytes(),
+            Path::Half(half) => half.scratch_bytes(),
             Path::Quantised(quantised) => quantised.scratch_bytes(),
         };
         bytes + SCRATCH_ALIGNMENT
@@ -186,6 +195,8 @@ impl MatmulKernel {
                 // SAFETY: the level was checked by `new`, lengths just now; the caller vouches for the rest.
                 unsafe { exact.run(weights, x, tokens, rows, out, scratch) }
             }
+            // SAFETY: as above.
+            Path::Half(half) => unsafe { half.run(weights, activations, tokens, rows, out, scratch) },
             Path::Quantised(quantised) => {
                 let task = quantised.task(weights, activations, tokens, out);
                 // SAFETY: as above.

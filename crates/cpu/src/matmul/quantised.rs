@@ -29,13 +29,13 @@ pub(super) struct QuantisedProduct {
     gemm: Option<Gemm>,
 }
 
-/// What a kernel for few tokens computes: all operands in their layouts.
+/// What a kernel computes: all operands in their layouts.
 #[derive(Clone, Copy)]
-pub(super) struct Task<'a> {
+pub(super) struct Task<'a, L = Int8Layout> {
     /// The whole matrix.
     pub weights: &'a [u8],
     pub row_bytes: usize,
-    pub layout: Int8Layout,
+    pub layout: L,
     /// Activations in `layout`.
     pub prepared: *const u8,
     pub tokens: usize,
@@ -86,7 +86,7 @@ impl QuantisedProduct {
     }
 }
 
-impl Task<'_> {
+impl<L> Task<'_, L> {
     /// The bytes of a row.
     #[inline(always)]
     pub fn row(&self, row: usize) -> &[u8] {

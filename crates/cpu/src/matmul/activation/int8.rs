@@ -17,7 +17,7 @@ use crate::matmul::InputRows;
 /// Tokens of one panel: 32-bit lanes of the widest vectors.
 pub(in crate::matmul) const TOKENS_PER_PANEL: usize = 16;
 /// From this many tokens on, activations form panels.
-const PANELS_FROM: usize = 9;
+pub(super) const PANELS_FROM: usize = 9;
 /// Rows are padded to whole super-blocks, so that kernels may read beyond the last block of an odd row.
 const PADDING: usize = 256;
 const LINE: usize = 64;
@@ -279,16 +279,18 @@ fn quantise<const GROUP: usize>(x: &[f32; GROUP], values: &mut [i8; GROUP]) -> f
         values.fill(0);
         return if largest < SMALLEST { 0.0 } else { f32::NAN };
     }
-    let inverse = 127.0 / largest;
+    let inverse = LARGEST / largest;
     for (value, x) in values.iter_mut().zip(x) {
         // Adding 1.5 * 2^23 leaves the nearest integer, ties to even, in the low bits.
         *value = ((x * inverse + 12_582_912.0).to_bits() as i32 - 0x4b40_0000) as i8;
     }
-    largest / 127.0
+    largest / LARGEST
 }
 
+/// The largest integer.
+const LARGEST: f32 = 127.0;
 /// Below this a group counts as zero: its inverse would overflow.
-const SMALLEST: f32 = 1e-30;
+pub(in crate::matmul) const SMALLEST: f32 = 1e-30;
 
 #[inline(always)]
 fn sum(values: &[i8]) -> i32 {

@@ -12,11 +12,13 @@ use std::ops::Range;
 
 use ascua_gguf::TensorType;
 
-use super::{ActivationLayout, OutputRows};
+use super::OutputRows;
+use super::activation::FloatLayout;
 use crate::isa::Isa;
 use crate::lanes::{Kernel, Lanes, dispatch};
 use decoder::RowDecoder;
-use plain::{F32Weights, PlainType, Weights};
+pub(super) use plain::PlainType;
+use plain::{F32Weights, Weights};
 use stream::Streamed;
 
 /// Weights of one tile in the scratch: small enough to stay in the second cache level.
@@ -63,7 +65,7 @@ impl ExactProduct {
 
     /// Prepared activations as this product reads them.
     pub fn activations(&self, prepared: *const u8) -> Activations {
-        ActivationLayout::float_rows(prepared, self.cols)
+        Activations { data: prepared.cast(), stride: FloatLayout { cols: self.cols }.stride() }
     }
 
     /// # Safety

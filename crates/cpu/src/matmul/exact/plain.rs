@@ -6,7 +6,7 @@ use crate::lanes::{Kernel, Lanes};
 
 /// A type whose elements are F32 but for their width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum PlainType {
+pub(in crate::matmul) enum PlainType {
     F32,
     F16,
     Bf16,

@@ -10,9 +10,9 @@ use super::{
     ActivationScales, Extent, GROUPS, Legacy, Legacy16, LegacyOffset, MultiplyTile, Partial, Scaling, Super16,
     Super16Offset, Super32, Super32Offset, Tile, TileRow,
 };
+use crate::matmul::OutputRows;
 use crate::matmul::activation::{PanelView, TOKENS_PER_PANEL};
 use crate::matmul::integers::{IntegerFormat, Offsets, SPAN};
-use crate::matmul::quantised::Task;
 use crate::matmul::transpose::transpose;
 
 pub(super) fn multiply(format: IntegerFormat) -> Option<MultiplyTile> {
@@ -63,18 +63,12 @@ unsafe fn multiply_panels<S: Scaling, const R: usize, const C: usize>(
         };
     }
     let steps = extent.rows.div_ceil(R);
-    let share = (extent.cols * TOKENS_PER_PANEL).div_ceil(steps).next_multiple_of(64);
     for step in 0..steps {
         for next in next {
-            for line in (step * share..(step + 1) * share).step_by(64) {
-                // SAFETY: prefetching never faults.
-                unsafe { _mm_prefetch::<_MM_HINT_T0>(next.wrapping_add(line).cast()) };
-            }
+            prefetch_next(next, extent.cols * TOKENS_PER_PANEL, step, steps);
         }
         if extent.ends() {
-            let share = (C * TOKENS_PER_PANEL).div_ceil(steps);
-            let first = (extent.first_panel + panel) * TOKENS_PER_PANEL + step * share;
-            prefetch_results(&extent, first..first + share);
+            prefetch_results(&extent, panel, C, step, steps);
         }
         // Rows beyond those in use hold values of an earlier tile; their results are never stored.
         // SAFETY: rows stay below TILE_ROWS, a multiple of R.
@@ -83,10 +77,22 @@ unsafe fn multiply_panels<S: Scaling, const R: usize, const C: usize>(
     C
 }
 
-/// Asks for the lines that the tile's results of some tokens will be written to.
+/// Asks for this step's share of the `bytes` that the next step of panels reads.
 #[inline(always)]
-fn prefetch_results(extent: &Extent<'_>, tokens: Range<usize>) {
-    for token in tokens.start..tokens.end.min(extent.task.tokens) {
+pub(super) fn prefetch_next(from: *const u8, bytes: usize, step: usize, steps: usize) {
+    let share = bytes.div_ceil(steps).next_multiple_of(64);
+    for line in (step * share..(step + 1) * share).step_by(64) {
+        // SAFETY: prefetching never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(line).cast()) };
+    }
+}
+
+/// Asks for this step's share of the lines that the tile's results of `panels` from `panel` on will be written to.
+#[inline(always)]
+pub(super) fn prefetch_results<L>(extent: &Extent<'_, L>, panel: usize, panels: usize, step: usize, steps: usize) {
+    let share = (panels * TOKENS_PER_PANEL).div_ceil(steps);
+    let first = (extent.first_panel + panel) * TOKENS_PER_PANEL + step * share;
+    for token in first..(first + share).min(extent.task.tokens) {
         // SAFETY: the token is one of the task's; prefetching never faults.
         unsafe {
             let results = extent.task.out.row(token).wrapping_add(extent.first_row);
@@ -209,7 +215,7 @@ fn join(low: __m256i, high: __m256i) -> __m512i {
 /// # Safety
 /// As [`super::StoreTile`], on a machine with AVX-512.
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-pub(super) unsafe fn store(partial: &Partial, task: &Task<'_>, tokens: Range<usize>, rows: Range<usize>) {
+pub(super) unsafe fn store(partial: &Partial, out: OutputRows<'_>, tokens: Range<usize>, rows: Range<usize>) {
     for first in (0..rows.len()).step_by(16) {
         let count = (rows.len() - first).min(16);
         let mask = (0xffffu32 >> (16 - count)) as u16;
@@ -221,9 +227,7 @@ pub(super) unsafe fn store(partial: &Partial, task: &Task<'_>, tokens: Range<usi
         transpose(&mut lanes);
         for (token, lanes) in tokens.clone().zip(lanes) {
             // SAFETY: the caller lets this call write `rows` of the token; the mask stops at their end.
-            unsafe {
-                _mm512_mask_storeu_ps(task.out.row(token).add(rows.start + first), mask, _mm512_castsi512_ps(lanes))
-            };
+            unsafe { _mm512_mask_storeu_ps(out.row(token).add(rows.start + first), mask, _mm512_castsi512_ps(lanes)) };
         }
     }
 }

@@ -11,10 +11,10 @@ use super::{
     Super16, Super16Offset, Super32, Super32Offset, Tile, TileRow,
 };
 use crate::lanes::Lanes;
+use crate::matmul::OutputRows;
 use crate::matmul::activation::{PanelView, TOKENS_PER_PANEL};
 use crate::matmul::bytes16::Body;
 use crate::matmul::integers::{IntegerFormat, Offsets, SPAN};
-use crate::matmul::quantised::Task;
 
 /// How a level multiplies bytes of one kind of weights. Lanes are tokens, with four elements each.
 ///
@@ -330,10 +330,10 @@ pub(super) unsafe fn finish_nothing(_: &IntegerFormat, _: &mut TileRow<'_>) {}
 
 /// # Safety
 /// As [`super::StoreTile`].
-pub(super) unsafe fn store(partial: &Partial, task: &Task<'_>, tokens: Range<usize>, rows: Range<usize>) {
+pub(super) unsafe fn store(partial: &Partial, out: OutputRows<'_>, tokens: Range<usize>, rows: Range<usize>) {
     for (lane, token) in tokens.enumerate() {
         // SAFETY: the caller lets this call write `rows` of the token.
-        let out = unsafe { std::slice::from_raw_parts_mut(task.out.row(token).add(rows.start), rows.len()) };
+        let out = unsafe { std::slice::from_raw_parts_mut(out.row(token).add(rows.start), rows.len()) };
         for (out, lanes) in out.iter_mut().zip(partial) {
             *out = lanes[lane];
         }

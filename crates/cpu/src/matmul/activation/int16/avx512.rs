@@ -1,0 +1,38 @@
+//! Panels with AVX-512: sixteen tokens and 32 elements at a time, transposed in registers.
+
+use std::arch::x86_64::*;
+
+use super::{GROUP, Int16Layout, LARGEST, Panel16, TOKENS_PER_PANEL};
+use crate::matmul::InputRows;
+use crate::matmul::activation::tokens::Tokens;
+use crate::matmul::transpose::transpose;
+
+/// # Safety
+/// As [`super::super::ActivationLayout::prepare`] for panels, on a machine with AVX-512.
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
+pub(super) unsafe fn prepare_panel(layout: &Int16Layout, x: InputRows<'_>, panel: usize, view: Panel16) {
+    // SAFETY: of tokens and columns beyond the last nothing is read; the view covers whole groups.
+    unsafe {
+        let tokens = Tokens::of_panel(x, panel, layout.cols);
+        for (group, first) in (0..layout.cols).step_by(GROUP).enumerate() {
+            let factors = tokens.factors(first, GROUP, LARGEST);
+            _mm512_storeu_ps(view.scales.cast_mut().add(group * TOKENS_PER_PANEL), factors.scales);
+            for k in (first..first + GROUP).step_by(32) {
+                let mut pairs = [_mm512_setzero_si512(); TOKENS_PER_PANEL];
+                for (token, pairs) in pairs.iter_mut().enumerate() {
+                    let inverse = _mm512_set1_ps(factors.inverses[token]);
+                    let low = _mm512_cvtps_epi32(_mm512_mul_ps(tokens.load(token, k), inverse));
+                    let high = _mm512_cvtps_epi32(_mm512_mul_ps(tokens.load(token, k + 16), inverse));
+                    *pairs = _mm512_packs_epi32(low, high);
+                }
+                transpose(&mut pairs);
+                // Packing worked within 128-bit lanes: vector 4 * lane + 2 * half + pair holds the elements
+                // 16 * half + 4 * lane + 2 * pair.
+                for (at, pairs) in pairs.into_iter().enumerate() {
+                    let element = k + 16 * (at / 2 % 2) + 4 * (at / 4) + 2 * (at % 2);
+                    _mm512_storeu_si512(view.values.cast_mut().add(element * TOKENS_PER_PANEL).cast(), pairs);
+                }
+            }
+        }
+    }
+}

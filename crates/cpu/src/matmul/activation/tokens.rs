@@ -1,0 +1,75 @@
+//! The rows of a panel's sixteen tokens, read with AVX-512, and the scales of their groups.
+
+use std::arch::x86_64::*;
+
+use super::int8::{SMALLEST, TOKENS_PER_PANEL};
+use crate::matmul::InputRows;
+use crate::matmul::transpose::largest_lanes;
+
+/// The tokens of a panel; those beyond the last, and columns beyond the last, are read as zeros.
+pub(super) struct Tokens {
+    rows: [*const f32; TOKENS_PER_PANEL],
+    /// Columns of each token: none of those beyond the last.
+    cols: [usize; TOKENS_PER_PANEL],
+}
+
+/// Scales of sixteen tokens, and what their elements are multiplied with.
+#[derive(Clone, Copy)]
+pub(super) struct Factors {
+    pub scales: __m512,
+    pub inverses: [f32; TOKENS_PER_PANEL],
+}
+
+impl Tokens {
+    /// # Safety
+    /// Every row of `x` has `cols` elements.
+    pub unsafe fn of_panel(x: InputRows<'_>, panel: usize, cols: usize) -> Tokens {
+        let mut tokens = Tokens { rows: [x.data; TOKENS_PER_PANEL], cols: [0; TOKENS_PER_PANEL] };
+        for lane in 0..TOKENS_PER_PANEL {
+            let token = panel * TOKENS_PER_PANEL + lane;
+            if token < x.tokens {
+                // SAFETY: the token is one of x's.
+                tokens.rows[lane] = unsafe { x.row(token) };
+                tokens.cols[lane] = cols;
+            }
+        }
+        tokens
+    }
+
+    /// Sixteen elements of a token from `k` on.
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
+    pub unsafe fn load(&self, token: usize, k: usize) -> __m512 {
+        let rest = self.cols[token].saturating_sub(k).min(16);
+        let mask = ((1u32 << rest) - 1) as u16;
+        // SAFETY: of what lies beyond the token's columns nothing is read.
+        unsafe { _mm512_maskz_loadu_ps(mask, self.rows[token].wrapping_add(k)) }
+    }
+
+    /// The factors of every token for the `count` elements from `first` on, whose integers are at most `levels`.
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
+    pub unsafe fn factors(&self, first: usize, count: usize, levels: f32) -> Factors {
+        let magnitude = _mm512_set1_epi32(0x7fff_ffff);
+        let mut largest = [_mm512_setzero_si512(); TOKENS_PER_PANEL];
+        for (token, largest) in largest.iter_mut().enumerate() {
+            for k in (first..first + count).step_by(16) {
+                // SAFETY: the caller's elements lie within the rows.
+                let x = _mm512_castps_si512(unsafe { self.load(token, k) });
+                // As integers, magnitudes order like the floats, and infinities and NaN come last.
+                *largest = _mm512_max_epi32(*largest, _mm512_and_si512(x, magnitude));
+            }
+        }
+        let bits = largest_lanes(&largest);
+        let infinite = _mm512_cmpge_epi32_mask(bits, _mm512_set1_epi32(0x7f80_0000));
+        let largest = _mm512_castsi512_ps(bits);
+        let counts = _mm512_cmp_ps_mask::<_CMP_GE_OQ>(largest, _mm512_set1_ps(SMALLEST)) & !infinite;
+        let levels = _mm512_set1_ps(levels);
+        let scales = _mm512_maskz_div_ps(counts, largest, levels);
+        let scales = _mm512_mask_blend_ps(infinite, scales, _mm512_set1_ps(f32::NAN));
+        let mut inverses = [0.0; TOKENS_PER_PANEL];
+        // SAFETY: the array has sixteen floats.
+        unsafe { _mm512_storeu_ps(inverses.as_mut_ptr(), _mm512_maskz_div_ps(counts, levels, largest)) };
+        Factors { scales, inverses }
+    }
+}

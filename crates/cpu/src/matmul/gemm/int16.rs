@@ -1,0 +1,88 @@
+//! Tiles of half-precision weights: 16-bit integers with a scale per 128 columns.
+//!
+//! VNNI multiplies two pairs of 16 bits a lane, twice what F32 arithmetic does. Weights and activations keep 12 bits
+//! of their group's largest and a sign, so that a group's sum fits 32 bits: about what BF16 keeps of every number.
+
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+
+use std::ops::Range;
+
+use super::tiles::{self, Extent, Partial, TILE_ROWS, Tiled, prefetch};
+use super::{OutputRows, SPAN, StoreTile, Task};
+use crate::isa::Isa;
+use crate::matmul::activation::{GROUP16 as GROUP, Int16Layout};
+use crate::matmul::exact::PlainType;
+
+/// The product of half-precision tiles with panels, for one level.
+#[derive(Clone, Copy)]
+pub(in crate::matmul) struct HalfGemm {
+    decode: DecodeRow,
+    multiply: MultiplyTile,
+    store: StoreTile,
+}
+
+/// A decoded tile: `TILE_ROWS` rows of up to 256 columns; what pads the last group of a row is zero.
+#[repr(C, align(64))]
+pub(super) struct Tile {
+    values: [[i16; SPAN]; TILE_ROWS],
+    scales: [[f32; SPAN / GROUP]; TILE_ROWS],
+}
+
+/// Brings a row's weights to integers.
+type DecodeRow = unsafe fn(bytes: &[u8], values: &mut [i16; SPAN], scales: &mut [f32; SPAN / GROUP]);
+/// As [`Tiled::multiply`].
+type MultiplyTile = unsafe fn(tile: &Tile, extent: Extent<'_, Int16Layout>, partial: *mut Partial);
+
+impl HalfGemm {
+    pub const SCRATCH_BYTES: usize = tiles::scratch_bytes::<Tile>();
+
+    /// The kernels for F16 or BF16, where the level has them.
+    pub fn new(weight: PlainType, isa: Isa) -> Option<HalfGemm> {
+        match (isa, weight) {
+            #[cfg(target_arch = "x86_64")]
+            (Isa::Avx512Vnni, PlainType::F16) => Some(HalfGemm::avx512(avx512::decode::<avx512::F16>)),
+            #[cfg(target_arch = "x86_64")]
+            (Isa::Avx512Vnni, PlainType::Bf16) => Some(HalfGemm::avx512(avx512::decode::<avx512::Bf16>)),
+            _ => None,
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn avx512(decode: DecodeRow) -> HalfGemm {
+        HalfGemm { decode, multiply: avx512::multiply, store: super::avx512::store }
+    }
+
+    /// # Safety
+    /// As [`super::super::MatmulKernel::run`]; the activations are panels, `scratch` is 64-byte aligned and has
+    /// `SCRATCH_BYTES`.
+    pub unsafe fn run(&self, task: Task<'_, Int16Layout>, rows: Range<usize>, scratch: *mut u8) {
+        // SAFETY: the caller vouches for the operands; the kernels were made for this machine's level.
+        unsafe { tiles::run(self, task, rows, scratch) }
+    }
+}
+
+impl Tiled for HalfGemm {
+    type Tile = Tile;
+    type Layout = Int16Layout;
+
+    unsafe fn decode(&self, task: &Task<'_, Int16Layout>, rows: Range<usize>, cols: Range<usize>, tile: &mut Tile) {
+        let bytes = cols.start * size_of::<u16>()..cols.end * size_of::<u16>();
+        for ((row, values), scales) in rows.zip(&mut tile.values).zip(&mut tile.scales) {
+            let source = task.row(row);
+            prefetch(source.as_ptr().wrapping_add(bytes.end), bytes.len());
+            // SAFETY: the function was made for this machine's level.
+            unsafe { (self.decode)(&source[bytes.clone()], values, scales) };
+        }
+    }
+
+    unsafe fn multiply(&self, tile: &Tile, extent: Extent<'_, Int16Layout>, partial: *mut Partial) {
+        // SAFETY: the caller vouches for the operands; the function was made for this machine's level.
+        unsafe { (self.multiply)(tile, extent, partial) }
+    }
+
+    unsafe fn store(&self, partial: &Partial, out: OutputRows<'_>, tokens: Range<usize>, rows: Range<usize>) {
+        // SAFETY: as above.
+        unsafe { (self.store)(partial, out, tokens, rows) }
+    }
+}

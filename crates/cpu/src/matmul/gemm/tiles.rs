@@ -1,0 +1,151 @@
+//! The loops of a GEMM, for any kind of tile.
+//!
+//! A tile of rows and 256 columns is decoded once and multiplied with every token, 32 at a time; vector lanes are
+//! tokens, so no operand is ever shuffled and any number of rows works. Partial results wait in the thread's scratch.
+
+use std::ops::Range;
+
+use crate::matmul::OutputRows;
+use crate::matmul::activation::{Int8Layout, PanelLayout, TOKENS_PER_PANEL};
+use crate::matmul::integers::SPAN;
+use crate::matmul::quantised::Task;
+
+/// Rows of a tile: with 32 tokens' panels, its 24 KB of bytes stay in the first cache level.
+pub(super) const TILE_ROWS: usize = 96;
+/// Tokens for which partial results are kept; more are computed in turns.
+const MAX_TOKENS: usize = 512;
+/// Panels whose results leave together: those a kernel multiplies together.
+const PANELS_AT_ONCE: usize = 2;
+
+/// Partial results of a tile: `[panel][row][16 tokens]`.
+pub(super) type Partial = [[f32; TOKENS_PER_PANEL]; TILE_ROWS];
+
+/// Which columns and panels a tile meets.
+#[derive(Clone, Copy)]
+pub(super) struct Extent<'a, L = Int8Layout> {
+    pub task: Task<'a, L>,
+    pub first_panel: usize,
+    pub panels: usize,
+    /// The panels whose turn it is, from and to.
+    turn: (usize, usize),
+    pub first_col: usize,
+    pub cols: usize,
+    /// First row.
+    pub first_row: usize,
+    /// Rows in use.
+    pub rows: usize,
+}
+
+impl<L: PanelLayout> Extent<'_, L> {
+    /// The panels whose turn it is.
+    #[inline(always)]
+    pub fn in_turn(&self) -> Range<usize> {
+        self.turn.0..self.turn.1
+    }
+
+    /// Whether these are the first columns: partial results begin with them.
+    #[inline(always)]
+    pub fn begins(&self) -> bool {
+        self.first_col == 0
+    }
+
+    /// Whether these are the last columns: partial results are whole after them.
+    #[inline(always)]
+    pub fn ends(&self) -> bool {
+        self.first_col + self.cols == self.task.layout.cols()
+    }
+}
+
+/// Tiles of one kind: `TILE_ROWS` rows of up to [`SPAN`] columns, for one level.
+///
+/// # Safety
+/// Every function may be called where the machine has the level.
+pub(super) trait Tiled {
+    /// Every pattern of bits is one.
+    type Tile;
+    type Layout: PanelLayout;
+
+    /// Fills the tile with `rows` and `cols` of the weights.
+    unsafe fn decode(
+        &self,
+        task: &Task<'_, Self::Layout>,
+        rows: Range<usize>,
+        cols: Range<usize>,
+        tile: &mut Self::Tile,
+    );
+    /// Adds a tile's products to the partial results of the extent's panels in turn; `partial` is its very first.
+    unsafe fn multiply(&self, tile: &Self::Tile, extent: Extent<'_, Self::Layout>, partial: *mut Partial);
+    /// Writes a panel's partial results of `rows` to the output rows of `tokens`.
+    unsafe fn store(&self, partial: &Partial, out: OutputRows<'_>, tokens: Range<usize>, rows: Range<usize>);
+}
+
+/// Scratch of a thread.
+pub(super) const fn scratch_bytes<T>() -> usize {
+    size_of::<T>() + MAX_TOKENS / TOKENS_PER_PANEL * size_of::<Partial>()
+}
+
+/// Computes `rows` of the product.
+///
+/// # Safety
+/// The activations are panels, the machine has the tiles' level, nothing else touches these rows of the results, and
+/// the scratch is 64-byte aligned and has [`scratch_bytes`].
+pub(super) unsafe fn run<T: Tiled>(tiles: &T, task: Task<'_, T::Layout>, rows: Range<usize>, scratch: *mut u8) {
+    // SAFETY: the scratch is aligned, as large as both, and every bit pattern is a value of their numbers.
+    let (tile, partials) = unsafe {
+        let partials = scratch.add(size_of::<T::Tile>()).cast::<Partial>();
+        (&mut *scratch.cast::<T::Tile>(), std::slice::from_raw_parts_mut(partials, MAX_TOKENS / TOKENS_PER_PANEL))
+    };
+    let all_cols = task.layout.cols();
+    for first_token in (0..task.tokens).step_by(MAX_TOKENS) {
+        let tokens = first_token..task.tokens.min(first_token + MAX_TOKENS);
+        let panels = tokens.len().div_ceil(TOKENS_PER_PANEL);
+        let partials = &mut partials[..panels];
+        for first_row in rows.clone().step_by(TILE_ROWS) {
+            let rows = first_row..rows.end.min(first_row + TILE_ROWS);
+            for first_col in (0..all_cols).step_by(SPAN) {
+                let cols = SPAN.min(all_cols - first_col);
+                let extent = Extent {
+                    task,
+                    first_panel: first_token / TOKENS_PER_PANEL,
+                    panels,
+                    turn: (0, panels),
+                    first_col,
+                    cols,
+                    first_row: rows.start,
+                    rows: rows.len(),
+                };
+                // SAFETY: the caller vouches for the machine, the extent lies within the task.
+                unsafe { tiles.decode(&task, rows.clone(), first_col..first_col + cols, tile) };
+                // After the last columns results leave while they are near, and the processor waits for none.
+                let at_once = if extent.ends() { PANELS_AT_ONCE } else { panels };
+                for from in (0..panels).step_by(at_once) {
+                    let turn = (from, panels.min(from + at_once));
+                    // SAFETY: as above.
+                    unsafe { tiles.multiply(tile, Extent { turn, ..extent }, partials.as_mut_ptr()) };
+                    if !extent.ends() {
+                        continue;
+                    }
+                    for (panel, partial) in (from..).zip(&partials[from..turn.1]) {
+                        let first = first_token + panel * TOKENS_PER_PANEL;
+                        let tokens = first..tokens.end.min(first + TOKENS_PER_PANEL);
+                        // SAFETY: the caller lets this call write these rows of all tokens.
+                        unsafe { tiles.store(partial, task.out, tokens, rows.clone()) };
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Asks for the cache lines of the next columns, which lie too far from the next row's for the processor to guess.
+#[inline(always)]
+pub(super) fn prefetch(from: *const u8, bytes: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for at in (0..bytes + 64).step_by(64) {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        // SAFETY: prefetching never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(from.wrapping_add(at).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (from, bytes);
+}
