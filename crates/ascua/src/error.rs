@@ -1,6 +1,6 @@
 //! Everything that can go wrong between a path and a token.
 
-use crate::{chat, engine, gguf, sampler, tokenizer};
+use crate::{AdapterError, OpenAdapterError, chat, engine, gguf, sampler, tokenizer};
 
 /// An operation of the facade failed.
 #[derive(Debug, thiserror::Error)]
@@ -8,6 +8,9 @@ pub enum Error {
     /// The model file cannot be read.
     #[error(transparent)]
     File(#[from] gguf::GgufError),
+    /// A file is no adapter that can be used.
+    #[error(transparent)]
+    Adapter(#[from] AdapterError),
     /// The model cannot be built, or a step failed.
     #[error(transparent)]
     Engine(#[from] engine::EngineError),
@@ -40,4 +43,13 @@ pub enum Error {
         /// The context.
         context: usize,
     },
+}
+
+impl From<OpenAdapterError> for Error {
+    fn from(error: OpenAdapterError) -> Error {
+        match error {
+            OpenAdapterError::File(error) => Error::File(error),
+            OpenAdapterError::Adapter(error) => Error::Adapter(error),
+        }
+    }
 }

@@ -17,6 +17,16 @@
 //! })?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! With a LoRA adapter, half as strong as it was trained:
+//!
+//! ```no_run
+//! use ascua::{Adapter, Model, ModelOptions};
+//!
+//! let adapters = vec![Adapter::open("style.gguf")?.scaled(0.5)?];
+//! let model = Model::open("model.gguf", &ModelOptions { adapters, ..ModelOptions::default() })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod error;
 mod generate;
@@ -32,6 +42,7 @@ pub use ascua_engine as engine;
 pub use ascua_gguf as gguf;
 pub use ascua_graph::{MemoryPlan, Precision};
 pub use ascua_models as models;
+pub use ascua_models::{Adapter, AdapterError, AdapterProblem, OpenAdapterError};
 pub use ascua_sampler as sampler;
 pub use ascua_tokenizer as tokenizer;
 pub use error::Error;

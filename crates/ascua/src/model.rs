@@ -8,6 +8,7 @@ use std::path::Path;
 use ascua_cpu::CpuDevice;
 use ascua_engine::{Engine, EngineError, EngineOptions, ModelFile, Observe};
 use ascua_graph::{MemoryPlan, Precision};
+use ascua_models::Adapter;
 
 use crate::chat::ChatTemplate;
 use crate::error::Error;
@@ -55,6 +56,8 @@ pub struct ModelOptions {
     pub observe: Observe,
     /// Pre-tokenizer to use instead of the one the file names.
     pub pre_tokenizer: Option<String>,
+    /// Low-rank adapters (LoRA) to use beside the weights.
+    pub adapters: Vec<Adapter>,
 }
 
 impl Default for ModelOptions {
@@ -72,6 +75,7 @@ impl Default for ModelOptions {
             precision: engine.precision,
             observe: engine.observe,
             pre_tokenizer: None,
+            adapters: Vec::new(),
         }
     }
 }
@@ -105,7 +109,7 @@ impl Opened {
     /// Reads the description of the model at `path`, chooses a context and plans the memory.
     ///
     /// # Errors
-    /// The file is malformed, its architecture unknown, or the asked-for context does not fit into memory.
+    /// The file is malformed, its architecture unknown, an adapter does not fit it, or the asked-for context does not fit into memory.
     pub fn new(path: impl AsRef<Path>, options: &ModelOptions) -> Result<Opened, Error> {
         Opened::from_file(Gguf::open(path)?, options)
     }
@@ -115,7 +119,7 @@ impl Opened {
     /// # Errors
     /// As [`Opened::new`].
     pub fn from_file(file: Gguf, options: &ModelOptions) -> Result<Opened, Error> {
-        let file = ModelFile::new(file)?;
+        let file = ModelFile::new(file)?.with_adapters(options.adapters.clone())?;
         let isa = options.isa.unwrap_or_else(Isa::detect);
         let device = CpuDevice::new(options.threads.unwrap_or_else(available_threads), isa)?;
         let plan = |context: usize| ascua_engine::plan(&device, &file, &options.engine(context));

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use ascua::chat::ChatError;
 use ascua::engine::EngineError;
 use ascua::gguf::{GgufError, Malformed, TargetError};
-use ascua::models::ModelError;
+use ascua::models::{AdapterError, AdapterProblem, ModelError};
 use ascua::tokenizer::TokenizerError;
 use ascua_convert::checkpoint::CheckpointError;
 use ascua_convert::convert::ConvertError;
@@ -110,6 +110,9 @@ fn hint(error: &anyhow::Error) -> Option<String> {
     if let Some(hint) = find::<ConvertError>(error).and_then(convert_hint) {
         return Some(hint);
     }
+    if let Some(hint) = find::<AdapterError>(error).and_then(adapter_hint) {
+        return Some(hint);
+    }
     if let Some(hint) = find::<QuantizeError>(error).and_then(quantize_hint) {
         return Some(hint.into());
     }
@@ -162,6 +165,22 @@ fn engine_hint(error: &EngineError) -> Option<String> {
         EngineError::ContextFull { .. } => Some("give a longer --ctx, or --context-shift".into()),
         EngineError::Model(ModelError::UnknownArchitecture { .. }) => {
             Some("`ascua info` still shows what is in the file".into())
+        }
+        EngineError::Model(ModelError::IsAdapter) => {
+            Some("ascua run MODEL --lora FILE, with the model it was made for".into())
+        }
+        EngineError::Model(ModelError::Adapter(error)) => adapter_hint(error),
+        _ => None,
+    }
+}
+
+fn adapter_hint(error: &AdapterError) -> Option<String> {
+    match *error.problem {
+        AdapterProblem::Architecture { .. } | AdapterProblem::Shape { .. } | AdapterProblem::Unused { .. } => {
+            Some("an adapter works with the model it was made for, in any type, and with no other".into())
+        }
+        AdapterProblem::Kind { key: "general.type", .. } => {
+            Some("the model goes first: ascua run MODEL --lora FILE".into())
         }
         _ => None,
     }

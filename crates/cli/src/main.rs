@@ -3,6 +3,7 @@
 //! `main` parses, runs one command and turns its end into an exit code. Only this crate prints, reads the environment
 //! and ends the process.
 
+mod adapter_flag;
 mod chat;
 mod checkpoint_source;
 mod commands;

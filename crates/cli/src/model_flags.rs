@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use ascua::gguf::TensorType;
 use ascua::tokenizer::{Tokenizer, Warning};
-use ascua::{ContextChoice, Isa, Model, ModelOptions, Opened, Precision};
+use ascua::{Adapter, ContextChoice, Isa, Model, ModelOptions, Opened, Precision};
 use clap::{Args, ValueEnum};
 
+use crate::adapter_flag::{self, AdapterFlag};
 use crate::model_source::{self, SourceFlags};
 use crate::output;
 use crate::quantity::bytes;
@@ -54,6 +55,10 @@ pub struct ModelFlags<T: Args = ThreadCount> {
     /// Pre-tokenizer to use instead of the one the file names
     #[arg(long, value_name = "NAME", help_heading = "Model")]
     pub pre_tokenizer: Option<String>,
+
+    /// LoRA adapter (GGUF) beside the weights, and how strongly it counts [default: 1]; several may be given
+    #[arg(long, value_name = "FILE[:SCALE]", value_parser = adapter_flag::parse, help_heading = "Model")]
+    lora: Vec<AdapterFlag>,
 
     #[command(flatten)]
     source: SourceFlags,
@@ -115,7 +120,7 @@ pub struct Loaded {
 }
 
 impl<T: Threads> ModelFlags<T> {
-    /// The same as the library takes it.
+    /// The same as the library takes it, but for the adapters, which [`ModelFlags::load_with`] opens.
     pub fn options(&self) -> ModelOptions {
         ModelOptions {
             context: match self.ctx {
@@ -149,7 +154,11 @@ impl<T: Threads> ModelFlags<T> {
     pub fn load_with(&self, name: &str, options: &ModelOptions) -> anyhow::Result<Loaded> {
         let path = self.resolve(name)?;
         let started = Instant::now();
-        let opened = Opened::new(&path, options)?;
+        let mut options = options.clone();
+        for flag in &self.lora {
+            options.adapters.push(flag.open()?);
+        }
+        let opened = Opened::new(&path, &options)?;
         if self.verbose {
             output::note(&format!(
                 "model   {}: {}, {} layers, vocabulary {}",
@@ -158,6 +167,7 @@ impl<T: Threads> ModelFlags<T> {
                 opened.file.config().layers,
                 opened.file.config().vocabulary
             ));
+            opened.file.adapters().iter().for_each(|adapter| output::note(&adapter_line(adapter)));
             output::note(&format!("threads {}, instruction set {}", opened.threads(), opened.isa()));
         }
         // A person sees what will be taken before it is taken; a script asks for it.
@@ -188,6 +198,15 @@ pub fn tell_warnings(tokenizer: &Tokenizer) {
             output::note(&format!("{} --pre-tokenizer NAME chooses another one", Style::of_stderr().hint("hint:")));
         }
     }
+}
+
+/// An adapter on one line.
+fn adapter_line(adapter: &Adapter) -> String {
+    let rank = match adapter.ranks() {
+        (least, most) if least == most => least.to_string(),
+        (least, most) => format!("{least} to {most}"),
+    };
+    format!("adapter {}: scale {}, rank {rank}, {} weights", adapter.name(), adapter.scale(), adapter.weights())
 }
 
 /// The memory plan on one line.

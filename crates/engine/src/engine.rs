@@ -8,7 +8,8 @@ use ascua_graph::{
     CacheSpec, CompileOptions, Device, Graph, MemoryPlan, Precision, Program, Run, StateSpec, StepInputs, StepLimits,
     Tap, ValueId, WeightSource,
 };
-use ascua_models::{FileCatalogue, ModelConfig, ModelError, architectures};
+use ascua_models::adapter::{adapter_data, is_adapter};
+use ascua_models::{Adapter, FileCatalogue, ModelConfig, ModelError, architectures};
 
 use crate::activations::{ActivationSums, Observe, Observer};
 use crate::cache::{Cache, SequenceId};
@@ -57,6 +58,7 @@ impl Default for EngineOptions {
 pub struct ModelFile {
     file: Gguf,
     config: ModelConfig,
+    adapters: Vec<Adapter>,
 }
 
 impl ModelFile {
@@ -65,13 +67,32 @@ impl ModelFile {
     /// # Errors
     /// The architecture is unknown or its metadata unusable.
     pub fn new(file: Gguf) -> Result<ModelFile, EngineError> {
+        if is_adapter(&file) {
+            return Err(ModelError::IsAdapter.into());
+        }
         let name = file.metadata().architecture().map_err(ModelError::from)?;
         architectures::find(name)?;
         let table = "token_embd.weight";
         let tensor = file.tensor(table).ok_or_else(|| ModelError::MissingTensor { name: table.into() })?;
         let vocabulary = tensor.shape.get(1).copied().unwrap_or(0) as usize;
         let config = ModelConfig::read(file.metadata(), vocabulary)?;
-        Ok(ModelFile { file, config })
+        Ok(ModelFile { file, config, adapters: Vec::new() })
+    }
+
+    /// The model with low-rank adapters beside its weights, instead of those it had.
+    ///
+    /// # Errors
+    /// One is for another architecture. Whether its matrices fit the weights is found when the graph is recorded.
+    pub fn with_adapters(self, adapters: Vec<Adapter>) -> Result<ModelFile, EngineError> {
+        for adapter in &adapters {
+            adapter.check_architecture(&self.config.architecture).map_err(ModelError::from)?;
+        }
+        Ok(ModelFile { adapters, ..self })
+    }
+
+    /// The adapters beside the weights.
+    pub fn adapters(&self) -> &[Adapter] {
+        &self.adapters
     }
 
     /// The file.
@@ -91,15 +112,17 @@ impl ModelFile {
     pub fn graph(&self, context: usize) -> Result<Graph, EngineError> {
         let config = ModelConfig { context_in_use: context, ..self.config.clone() };
         let architecture = architectures::find(&config.architecture)?;
-        Ok(ascua_models::record(architecture, &config, &FileCatalogue::new(&self.file))?)
+        let catalogue = FileCatalogue::new(&self.file).with_adapters(&self.adapters);
+        Ok(ascua_models::record(architecture, &config, &catalogue)?)
     }
 
     /// The weights a graph names, in its order.
     fn sources(&self, graph: &Graph) -> Result<Vec<WeightSource>, EngineError> {
         let source = |spec: &ascua_graph::WeightSpec| {
-            let tensor = self.file.tensor(&spec.name);
-            let tensor = tensor.ok_or_else(|| ModelError::MissingTensor { name: spec.name.clone() })?;
-            Ok(WeightSource { spec: spec.clone(), data: self.file.data(tensor) })
+            let of_file = || Some(self.file.data(self.file.tensor(&spec.name)?));
+            let data = adapter_data(&self.adapters, &spec.name).or_else(of_file);
+            let data = data.ok_or_else(|| ModelError::MissingTensor { name: spec.name.clone() })?;
+            Ok(WeightSource { spec: spec.clone(), data })
         };
         graph.weights().iter().map(source).collect()
     }

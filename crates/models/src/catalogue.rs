@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use ascua_gguf::{Gguf, TensorType};
 
+use crate::adapter::Adapter;
 use crate::builder::{Necessity, TensorCatalogue};
 
 /// Longest tensor of floats that becomes part of the graph.
@@ -12,12 +13,18 @@ const MAX_FLOATS: u64 = 1 << 16;
 /// The tensors of a model file.
 pub struct FileCatalogue<'a> {
     file: &'a Gguf,
+    adapters: &'a [Adapter],
 }
 
 impl<'a> FileCatalogue<'a> {
     /// The tensors of `file`.
     pub fn new(file: &'a Gguf) -> FileCatalogue<'a> {
-        FileCatalogue { file }
+        FileCatalogue { file, adapters: &[] }
+    }
+
+    /// The same with adapters beside the weights.
+    pub fn with_adapters(self, adapters: &'a [Adapter]) -> FileCatalogue<'a> {
+        FileCatalogue { adapters, ..self }
     }
 }
 
@@ -38,6 +45,10 @@ impl TensorCatalogue for FileCatalogue<'_> {
 
     fn names(&self) -> Vec<String> {
         self.file.tensors().iter().map(|tensor| tensor.name.clone()).collect()
+    }
+
+    fn adapters(&self) -> &[Adapter] {
+        self.adapters
     }
 }
 

@@ -54,6 +54,9 @@ pub fn record(
     let width = config.embedding_length;
     let table = builder.required("token_embd.weight", &[width, config.vocabulary])?;
     let mut x = builder.record(Embedding { weight: table }, &[])?; // [tokens, width]
+    for pair in builder.low_rank_table("token_embd.weight", (width, config.vocabulary))? {
+        x = pair.add_embedding(&mut builder, x)?;
+    }
     if let Some(factor) = architecture.embedding_scale(config) {
         x = builder.record(Scale { factor }, &[x])?;
     }

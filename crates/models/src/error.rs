@@ -58,6 +58,12 @@ pub enum ModelError {
         /// The first of them.
         first: String,
     },
+    /// The file is an adapter, not a model.
+    #[error("the file is an adapter (`general.type`), not a model; it works beside the model it was made for")]
+    IsAdapter,
+    /// An adapter does not fit the model.
+    #[error(transparent)]
+    Adapter(#[from] crate::adapter::AdapterError),
     /// The recorded graph does not fit together.
     #[error(transparent)]
     Shape(#[from] ShapeError),

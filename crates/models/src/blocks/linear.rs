@@ -1,15 +1,16 @@
-//! A product with a named weight, its optional bias and factor.
+//! A product with a named weight, its optional bias and factor, and what adapters add beside it.
 
 use ascua_graph::ValueId;
 use ascua_graph::ops::{MatMul, Scaled};
 
 use super::TensorScales;
-use crate::builder::GraphBuilder;
+use crate::builder::{GraphBuilder, LowRankPair};
 use crate::error::ModelError;
 
 /// `NAME.weight [columns, rows]`, `NAME.bias`, `NAME.scale`.
 pub struct Linear {
     product: MatMul,
+    adapters: Vec<LowRankPair>,
 }
 
 impl Linear {
@@ -26,7 +27,7 @@ impl Linear {
         Linear::sharing(builder, name, name, (columns, rows), scales)
     }
 
-    /// Takes the weight of `matrix`, the rest of `name`.
+    /// Takes the weight of `matrix`, the rest of `name`; so do adapters.
     ///
     /// # Errors
     /// As [`Linear::new`].
@@ -50,7 +51,22 @@ impl Linear {
         // The scale of the activations is for hardware that quantises them to 4 bits; none of ours does.
         builder.ignore(&format!("{name}.input_scale"));
         let scaled = if scales == TensorScales::ApplyToSum { Scaled::ProductAndBias } else { Scaled::Product };
-        Ok(Linear { product: MatMul { weight, bias, scale, scaled } })
+        let adapters = builder.low_rank(&format!("{name}.weight"), &[columns, rows])?;
+        Ok(Linear { product: MatMul { weight, bias, scale, scaled }, adapters })
+    }
+
+    /// The bare product with `NAME.weight`.
+    ///
+    /// # Errors
+    /// As [`Linear::new`].
+    pub fn bare(
+        builder: &mut GraphBuilder<'_>,
+        name: &str,
+        (columns, rows): (usize, usize),
+    ) -> Result<Linear, ModelError> {
+        let name = format!("{name}.weight");
+        let weight = builder.required(&name, &[columns, rows])?;
+        Ok(Linear { product: MatMul::new(weight), adapters: builder.low_rank(&name, &[columns, rows])? })
     }
 
     /// Records the product.
@@ -58,6 +74,10 @@ impl Linear {
     /// # Errors
     /// The input has another width.
     pub fn apply(&self, builder: &mut GraphBuilder<'_>, x: ValueId) -> Result<ValueId, ModelError> {
-        builder.record(self.product.clone(), &[x])
+        let mut sum = builder.record(self.product.clone(), &[x])?;
+        for pair in &self.adapters {
+            sum = pair.add_product(builder, sum, x)?;
+        }
+        Ok(sum)
     }
 }

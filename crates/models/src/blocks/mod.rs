@@ -3,6 +3,7 @@
 mod attention;
 mod feed_forward;
 mod linear;
+mod low_rank;
 mod moe;
 mod norm;
 

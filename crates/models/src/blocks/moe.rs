@@ -1,13 +1,11 @@
 //! Mixture of experts (Shazeer et al. 2017), with an optional shared expert.
 
 use ascua_graph::ValueId;
-use ascua_graph::ops::{
-    Add, ExpertCombine, ExpertMatMul, Gate, GateActivation, GateRows, Gating, MatMul, Normalise, Route,
-};
+use ascua_graph::ops::{Add, ExpertCombine, ExpertMatMul, Gate, GateActivation, GateRows, Gating, Normalise, Route};
 
-use super::TensorScales;
 use super::feed_forward::Gated;
-use crate::builder::GraphBuilder;
+use super::{Linear, TensorScales};
+use crate::builder::{GraphBuilder, LowRankPair};
 use crate::config::ModelConfig;
 use crate::error::ModelError;
 
@@ -54,8 +52,8 @@ impl MixtureOfExperts {
         x: ValueId,
     ) -> Result<ValueId, ModelError> {
         let (columns, width, experts) = (config.embedding_length, self.width, config.experts);
-        let router = builder.required(&format!("{prefix}.ffn_gate_inp.weight"), &[columns, experts])?;
-        let logits = builder.record(MatMul::new(router), &[x])?;
+        let router = Linear::bare(builder, &format!("{prefix}.ffn_gate_inp"), (columns, experts))?;
+        let logits = router.apply(builder, x)?;
         let route = Route {
             experts,
             used: config.experts_used,
@@ -67,21 +65,21 @@ impl MixtureOfExperts {
         let gate = self.expert(builder, &format!("{prefix}.ffn_gate_exps"), &[columns, width, experts])?;
         let up = self.expert(builder, &format!("{prefix}.ffn_up_exps"), &[columns, width, experts])?;
         let down = self.expert(builder, &format!("{prefix}.ffn_down_exps"), &[width, columns, experts])?;
-        let gate = builder.record(gate, &[x, route])?;
-        let up = builder.record(up, &[x, route])?;
+        let gate = gate.apply(builder, [x, route])?;
+        let up = up.apply(builder, [x, route])?;
         let hidden = builder.record(Gate { activation: GateActivation::Silu }, &[gate, up])?;
-        let answers = builder.record(down, &[hidden, route])?;
+        let answers = down.apply(builder, [hidden, route])?;
         let mixed = builder.record(ExpertCombine, &[answers, route])?;
         let Some(shared_width) = self.shared else { return Ok(mixed) };
-        let gate = builder.required(&format!("{prefix}.ffn_gate_inp_shexp.weight"), &[columns, 1])?;
-        let gate = builder.record(MatMul::new(gate), &[x])?;
+        let gate = Linear::bare(builder, &format!("{prefix}.ffn_gate_inp_shexp"), (columns, 1))?.apply(builder, x)?;
         let shared = Gated::shared_expert(shared_width, self.scales).record(builder, config, prefix, x)?;
         let shared = builder.record(GateRows, &[shared, gate])?;
         builder.record(Add, &[mixed, shared])
     }
 
-    fn expert(&self, builder: &mut GraphBuilder<'_>, name: &str, shape: &[usize]) -> Result<ExpertMatMul, ModelError> {
-        let weight = builder.required(&format!("{name}.weight"), shape)?;
+    fn expert(&self, builder: &mut GraphBuilder<'_>, name: &str, shape: &[usize]) -> Result<Experts, ModelError> {
+        let weight_name = format!("{name}.weight");
+        let weight = builder.required(&weight_name, shape)?;
         let scale_name = format!("{name}.scale");
         let scale = match self.scales {
             TensorScales::Apply | TensorScales::ApplyToSum => builder.optional(&scale_name, &shape[2..])?,
@@ -91,6 +89,23 @@ impl MixtureOfExperts {
             }
         };
         builder.ignore(&format!("{name}.input_scale"));
-        Ok(ExpertMatMul { weight, scale })
+        Ok(Experts { product: ExpertMatMul { weight, scale }, adapters: builder.low_rank(&weight_name, shape)? })
+    }
+}
+
+/// The product with the matrices of a tensor that each token was routed to, and what adapters add beside it.
+struct Experts {
+    product: ExpertMatMul,
+    adapters: Vec<LowRankPair>,
+}
+
+impl Experts {
+    /// Records the product of a value with the experts of a routing.
+    fn apply(&self, builder: &mut GraphBuilder<'_>, inputs: [ValueId; 2]) -> Result<ValueId, ModelError> {
+        let mut sum = builder.record(self.product.clone(), &inputs)?;
+        for pair in &self.adapters {
+            sum = pair.add_expert_product(builder, sum, inputs)?;
+        }
+        Ok(sum)
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! One file for each thing looked at; each gives findings, and none stops at the first.
 
+mod adapter;
 mod architecture;
 mod keys;
 mod structure;
@@ -63,8 +64,12 @@ pub fn check(path: &Path, report: &mut Report<'_>) -> Result<Vec<Finding>, Check
     let mut findings = Vec::new();
     let Some(gguf) = structure::open(path, &mut findings)? else { return Ok(findings) };
     keys::check(&gguf, &mut findings);
-    architecture::check(&gguf, &mut findings);
-    tokenizer::check(&gguf, &mut findings);
+    if ascua_models::adapter::is_adapter(&gguf) {
+        adapter::check(&gguf, &mut findings);
+    } else {
+        architecture::check(&gguf, &mut findings);
+        tokenizer::check(&gguf, &mut findings);
+    }
     if gguf.has_data() {
         values::check(&gguf, &mut findings, report)?;
     }

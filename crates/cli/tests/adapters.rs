@@ -1,0 +1,98 @@
+//! `--lora` in the commands that load a model.
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+
+use ascua::gguf::{GgufWriter, Metadata, TensorType};
+use support::Bench;
+
+/// Writes an adapter for the output of the tiny model.
+fn adapter(path: &Path, architecture: &str) {
+    let mut metadata = Metadata::new();
+    metadata.insert("general.architecture", architecture);
+    metadata.insert("general.type", "adapter");
+    metadata.insert("adapter.type", "lora");
+    metadata.insert("adapter.lora.alpha", 4.0f32);
+    let mut writer = GgufWriter::new(metadata);
+    let vocabulary = u64::from(support::FIRST_PIECE) + support::PIECES.len() as u64;
+    for (name, shape) in [("output.weight.lora_a", [32, 2]), ("output.weight.lora_b", [2, vocabulary])] {
+        let values = (0..shape[0] * shape[1]).map(|at| ((at * 7919) % 101) as f32 / 101.0 - 0.5);
+        let bytes: Vec<u8> = values.flat_map(f32::to_le_bytes).collect();
+        writer.add(name, shape.to_vec(), TensorType::F32, bytes).unwrap();
+    }
+    writer.write_file(path).unwrap();
+}
+
+#[test]
+fn adapters_change_answers_by_their_scale() {
+    let bench = Bench::new();
+    let at = |name: &str| bench.directory.path().join(name);
+    adapter(&at("a.gguf"), "llama");
+    // A name with a colon is no scale.
+    #[cfg(not(windows))]
+    fs::copy(at("a.gguf"), at("a:2")).unwrap();
+    let logits = |flags: &[&str]| {
+        let words = ["logits", "{model}", "--tokens", "1,7,262", "--precision", "exact", "-o", "out.f32"];
+        bench.run(&[&words, flags].concat()).success();
+        let bytes = fs::read(at("out.f32")).unwrap();
+        bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect::<Vec<f32>>()
+    };
+    let plain = logits(&[]);
+    let whole = logits(&["--lora", "a.gguf"]);
+    assert_eq!(logits(&["--lora", "a.gguf:0"]), plain);
+    #[cfg(not(windows))]
+    assert_eq!(logits(&["--lora", "a:2"]), whole);
+    // It stands beside the output alone, so logits change in proportion.
+    let close = |found: &[f32], factor: f32| {
+        let expected = plain.iter().zip(&whole).map(|(plain, whole)| plain + factor * (whole - plain));
+        let apart = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(apart < 1e-4, "{factor}: {apart}");
+    };
+    assert!(plain.iter().zip(&whole).any(|(a, b)| (a - b).abs() > 0.1));
+    close(&logits(&["--lora", "a.gguf:0.5"]), 0.5);
+    close(&logits(&["--lora", "a.gguf:-1.5"]), -1.5);
+    close(&logits(&["--lora", "a.gguf", "--lora", "a.gguf:0.25"]), 1.25);
+
+    let answer =
+        |flags: &[&str]| bench.run(&[&["run", "{model}", "the cat", "--temp", "0", "-n", "16"], flags].concat());
+    let adapted = answer(&["--ignore-eos", "-v", "--lora", "a.gguf:8"]);
+    assert!(adapted.stderr.contains("adapter a.gguf: scale 8, rank 2, 1 weights"), "{adapted:?}");
+    assert_ne!(adapted.success(), answer(&["--ignore-eos"]).success());
+}
+
+#[test]
+fn an_adapter_in_the_wrong_place_or_of_another_model_is_told() {
+    let bench = Bench::new();
+    adapter(&bench.directory.path().join("a.gguf"), "llama");
+    adapter(&bench.directory.path().join("other.gguf"), "qwen2");
+    let cases: &[(&[&str], i32, &[&str])] = &[
+        (&["run", "a.gguf", "hi"], 1, &["is an adapter", "hint: ascua run MODEL --lora FILE"]),
+        (&["run", "{model}", "hi", "--lora", "missing.gguf"], 1, &["missing.gguf: "]),
+        (&["run", "{model}", "hi", "--lora", "missing.gguf:0.5"], 1, &["missing.gguf: "]),
+        (&["run", "{model}", "hi", "--lora", "a.gguf:strong"], 2, &["`strong` is not a scale"]),
+        (
+            &["run", "{model}", "hi", "--lora", "{model}"],
+            1,
+            &["tiny.gguf: `general.type` is missing", "hint: the model"],
+        ),
+        (
+            &["run", "{model}", "hi", "--lora", "other.gguf"],
+            1,
+            &[
+                "adapter other.gguf: is for the architecture `qwen2`, but the model is `llama`",
+                "hint: an adapter works",
+            ],
+        ),
+    ];
+    for (arguments, code, expected) in cases {
+        let ended = bench.run(arguments);
+        assert_eq!(ended.code, Some(*code), "{arguments:?}: {ended:?}");
+        for part in *expected {
+            assert!(ended.stderr.contains(part), "{arguments:?}: no `{part}` in {ended:?}");
+        }
+    }
+    assert!(bench.run(&["info", "a.gguf"]).success().contains("is an adapter"));
+    bench.run(&["gguf", "check", "a.gguf"]).success();
+}
