@@ -36,7 +36,7 @@ mod prompt;
 
 pub use ascua_chat as chat;
 pub use ascua_cpu::isa::{Isa, IsaError};
-pub use ascua_cpu::pool::available_threads;
+pub use ascua_cpu::pool::{Placement, PlacementError, Workers, available_threads};
 pub use ascua_cpu::roofline;
 pub use ascua_engine as engine;
 pub use ascua_gguf as gguf;

@@ -14,7 +14,7 @@ use crate::chat::ChatTemplate;
 use crate::error::Error;
 use crate::gguf::{Gguf, TensorType};
 use crate::tokenizer::{Tokenizer, TokenizerError, TokenizerOptions};
-use crate::{Isa, available_memory, available_threads};
+use crate::{Isa, Placement, Workers, available_memory};
 
 /// Contexts shorter than this are not chosen automatically.
 const SHORTEST_CONTEXT: usize = 512;
@@ -42,8 +42,12 @@ pub struct ModelOptions {
     pub step_tokens: usize,
     /// Rows of logits in one step.
     pub step_outputs: usize,
-    /// Worker threads; `None`: as many as the machine gives us.
+    /// Worker threads; `None`: as many as the machine, or the placement, gives us.
     pub threads: Option<usize>,
+    /// Worker threads for steps of more than one token, prompts above all; `None`: the same.
+    pub prompt_threads: Option<usize>,
+    /// The processors that workers run on.
+    pub placement: Placement,
     /// Instruction-set level; `None`: the best there is.
     pub isa: Option<Isa>,
     /// Encoding of cached keys.
@@ -69,6 +73,8 @@ impl Default for ModelOptions {
             step_tokens: engine.step_tokens,
             step_outputs: engine.step_outputs,
             threads: None,
+            prompt_threads: None,
+            placement: Placement::default(),
             isa: None,
             key_type: engine.key_type,
             value_type: engine.value_type,
@@ -121,7 +127,8 @@ impl Opened {
     pub fn from_file(file: Gguf, options: &ModelOptions) -> Result<Opened, Error> {
         let file = ModelFile::new(file)?.with_adapters(options.adapters.clone())?;
         let isa = options.isa.unwrap_or_else(Isa::detect);
-        let device = CpuDevice::new(options.threads.unwrap_or_else(available_threads), isa)?;
+        let workers = Workers::new(options.threads, options.prompt_threads, options.placement.clone());
+        let device = CpuDevice::new(workers, isa)?;
         let plan = |context: usize| ascua_engine::plan(&device, &file, &options.engine(context));
         let (context, plan) = match options.context {
             ContextChoice::Tokens(context) => (context, plan(context)?),
@@ -170,8 +177,8 @@ impl Opened {
     }
 
     /// Worker threads.
-    pub fn threads(&self) -> usize {
-        self.device.threads()
+    pub fn workers(&self) -> &Workers {
+        self.device.workers()
     }
 
     /// Instruction-set level.

@@ -19,6 +19,7 @@ mod model_flags;
 mod model_report;
 mod model_source;
 mod output;
+mod placement_flags;
 mod progress;
 mod prompt_input;
 mod quantity;

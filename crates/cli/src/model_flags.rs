@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use ascua::gguf::TensorType;
 use ascua::tokenizer::{Tokenizer, Warning};
-use ascua::{Adapter, ContextChoice, Isa, Model, ModelOptions, Opened, Precision};
+use ascua::{Adapter, ContextChoice, Isa, Model, ModelOptions, Opened, Precision, Workers};
 use clap::{Args, ValueEnum};
 
 use crate::adapter_flag::{self, AdapterFlag};
 use crate::model_source::{self, SourceFlags};
 use crate::output;
+use crate::placement_flags::PlacementFlags;
 use crate::quantity::bytes;
 use crate::terminal::Style;
 
@@ -35,6 +36,9 @@ pub struct ModelFlags<T: Args = ThreadCount> {
 
     #[command(flatten)]
     pub threads: T,
+
+    #[command(flatten)]
+    pub placement: PlacementFlags,
 
     /// Instruction set to use: one of those `ascua info --cpu` lists [default: the best there is]
     #[arg(long, value_name = "NAME", help_heading = "Model")]
@@ -121,13 +125,18 @@ pub struct Loaded {
 
 impl<T: Threads> ModelFlags<T> {
     /// The same as the library takes it, but for the adapters, which [`ModelFlags::load_with`] opens.
-    pub fn options(&self) -> ModelOptions {
-        ModelOptions {
+    ///
+    /// # Errors
+    /// Threads cannot be placed as they should.
+    pub fn options(&self) -> anyhow::Result<ModelOptions> {
+        Ok(ModelOptions {
             context: match self.ctx {
                 0 => ContextChoice::Automatic,
                 tokens => ContextChoice::Tokens(tokens),
             },
             threads: self.threads.count(),
+            prompt_threads: self.placement.threads_batch,
+            placement: self.placement.placement()?,
             isa: self.isa,
             key_type: self.cache_type_k,
             value_type: self.cache_type_v,
@@ -137,7 +146,7 @@ impl<T: Threads> ModelFlags<T> {
             },
             pre_tokenizer: self.pre_tokenizer.clone(),
             ..ModelOptions::default()
-        }
+        })
     }
 
     /// Finds or fetches the model `name`; gives its path.
@@ -147,7 +156,7 @@ impl<T: Threads> ModelFlags<T> {
 
     /// Finds or fetches the model `name` and loads it as the flags say.
     pub fn load(&self, name: &str) -> anyhow::Result<Loaded> {
-        self.load_with(name, &self.options())
+        self.load_with(name, &self.options()?)
     }
 
     /// As [`ModelFlags::load`], with options a command has changed.
@@ -168,7 +177,7 @@ impl<T: Threads> ModelFlags<T> {
                 opened.file.config().vocabulary
             ));
             opened.file.adapters().iter().for_each(|adapter| output::note(&adapter_line(adapter)));
-            output::note(&format!("threads {}, instruction set {}", opened.threads(), opened.isa()));
+            output::note(&format!("threads {}, instruction set {}", threads_line(opened.workers()), opened.isa()));
         }
         // A person sees what will be taken before it is taken; a script asks for it.
         if self.verbose || std::io::stderr().is_terminal() {
@@ -209,6 +218,19 @@ fn adapter_line(adapter: &Adapter) -> String {
     format!("adapter {}: scale {}, rank {rank}, {} weights", adapter.name(), adapter.scale(), adapter.weights())
 }
 
+/// How many threads, for prompts too where that differs, and on which processors.
+fn threads_line(workers: &Workers) -> String {
+    let mut line = workers.generation.to_string();
+    if workers.prompt != workers.generation {
+        line += &format!(" ({} for prompts)", workers.prompt);
+    }
+    if let Some(processors) = workers.placement.processors() {
+        let numbers: Vec<String> = processors.iter().map(usize::to_string).collect();
+        line += &format!(" on processors {}", numbers.join(", "));
+    }
+    line
+}
+
 /// The memory plan on one line.
 pub fn plan_line(opened: &Opened) -> String {
     let plan = opened.plan();
@@ -223,7 +245,8 @@ pub fn plan_line(opened: &Opened) -> String {
     )
 }
 
-fn threads(text: &str) -> Result<usize, String> {
+/// Reads a number of threads.
+pub fn threads(text: &str) -> Result<usize, String> {
     const MOST: usize = 1024;
     match text.parse() {
         Ok(threads @ 1..=MOST) => Ok(threads),

@@ -115,6 +115,18 @@ fn verbose_tells_plan_and_times_on_standard_error() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn threads_for_prompts_and_processors_change_no_answer() {
+    let bench = Bench::new();
+    let run = |more: &[&str]| bench.run(&[&["run", "{model}", "the cat", "-v"], FIXED, more].concat());
+    let plain = run(&["--threads", "1"]);
+    // Processor 0 is one that nearly every machine lets us use; where it is not, the error says so.
+    let placed = run(&["--threads", "1", "--threads-batch", "3", "--cpu-mask", "1", "--cpu-strict"]);
+    assert!(placed.stderr.contains("threads 1 (3 for prompts) on processors 0,"), "{placed:?}");
+    assert_eq!(plain.success(), placed.success());
+}
+
+#[test]
 fn a_model_without_template_completes_and_says_so() {
     let mut bench = Bench::new();
     bench.model = tiny_model(bench.directory.path(), Template::Absent);

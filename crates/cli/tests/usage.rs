@@ -62,6 +62,10 @@ fn wrong_usage_ends_with_code_2_and_says_what_is_wrong() {
         (&["run", "{model}", "--cache-type-k", "q2_k", "hi"], "the cache can be f32, f16, bf16, q8_0, q4_0"),
         (&["run", "{model}", "--isa", "mmx", "hi"], "unknown instruction set `mmx`"),
         (&["run", "{model}", "--threads", "0", "hi"], "a whole number from 1"),
+        (&["run", "{model}", "--threads-batch", "x", "hi"], "a whole number from 1"),
+        (&["run", "{model}", "--cpu-mask", "0xg", "hi"], "a hexadecimal number is needed"),
+        (&["run", "{model}", "--cpu-range", "3-1", "hi"], "the smaller first"),
+        (&["run", "{model}", "--cpu-mask", "1", "--numa", "isolate", "hi"], "cannot be used with"),
         (&["run", "{model}", "--raw", "--system", "x", "hi"], "cannot be used with"),
         (&["run", "{model}"], "the prompt is empty"),
         (&["info"], "required"),
@@ -96,6 +100,8 @@ fn a_failure_is_an_error_line_often_a_hint_and_code_1() {
     write_model(&path("deep.gguf"), Template::Present, 600);
     let cases: &[(&[&str], &str, &str)] = &[
         (&["run", "missing.gguf", "hi"], "there is no file `missing.gguf`", ""),
+        #[cfg(target_os = "linux")]
+        (&["run", "{model}", "--cpu-range", "1000-1001", "hi"], "processor 1000 is not one of those", ""),
         (&["run", "tyni.gguf", "hi"], "did you mean tiny.gguf?", ""),
         (&["run", "folder", "hi"], "`folder` is a directory, not a model file", ""),
         (&["run", "empty.gguf", "hi"], "the file is empty", "fetch the file again"),

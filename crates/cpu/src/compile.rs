@@ -19,8 +19,8 @@ use crate::elementwise::{Activation, Elementwise};
 use crate::isa::Isa;
 use crate::matmul::{ActivationLayout, MatmulKernel};
 use crate::memory::Buffer;
-use crate::pool::{ThreadPool, WorkCounters};
-use crate::program::{CpuProgram, Step, Work};
+use crate::pool::WorkCounters;
+use crate::program::{CpuProgram, Step, Threads, Work};
 use crate::rope::RopeKernel;
 use crate::work::attention::{AttendWork, LayerCache, StoreWork};
 use crate::work::elementwise::{ElementwiseWork, Function};
@@ -55,7 +55,7 @@ pub(crate) fn compile(
     graph: &Graph,
     weights: Vec<WeightSource>,
     settings: &Settings,
-    pool: Arc<ThreadPool>,
+    threads: Threads,
 ) -> Result<CpuProgram, DeviceError> {
     weights.iter().try_for_each(WeightSource::check)?;
     let compiler = Compiler::new(graph, settings, Some(&weights))?.record()?;
@@ -72,7 +72,7 @@ pub(crate) fn compile(
         caches,
         graph: graph.clone(),
         options: settings.options,
-        pool,
+        threads,
         outputs: 0,
         tokens: 0,
     })

@@ -11,11 +11,15 @@
 
 mod available;
 mod gate;
+mod placement;
 mod subnormals;
 mod work;
+mod workers;
 
 pub use available::available_threads;
+pub use placement::{Placement, PlacementError};
 pub use work::{Chunks, WorkCounter, WorkCounters};
+pub use workers::Workers;
 
 use std::any::Any;
 use std::cell::{Cell, UnsafeCell};
@@ -53,7 +57,12 @@ pub struct Worker<'pool> {
 
 /// What all threads of a pool share; each contended word has its own pair of cache lines.
 struct Shared {
+    /// Another one than any other pool's.
+    id: usize,
     threads: usize,
+    placement: Placement,
+    /// Workers that take part in the current job: the first so many.
+    active: AtomicUsize,
     /// Rises by one for each job; workers wait for it to change.
     epoch: Gate,
     /// Workers other than the caller that are still inside the job; the caller waits for zero.
@@ -88,17 +97,32 @@ impl std::fmt::Debug for Shared {
 /// Payload of the unwinding that frees a worker from a barrier which can no longer fill.
 struct BarrierPoisoned;
 
+/// Number of the next pool.
+static POOLS: AtomicUsize = AtomicUsize::new(1);
+
 thread_local! {
     /// The pool whose job this thread is inside: a nested run of the same pool would wait for itself.
     static INSIDE: Cell<*const Shared> = const { Cell::new(std::ptr::null()) };
+    /// The pool whose placement this thread, as a caller, was bound to last.
+    static BOUND: Cell<usize> = const { Cell::new(0) };
 }
 
 impl ThreadPool {
     /// Starts `threads - 1` workers (at least none): the thread that calls [`ThreadPool::run`] is the missing one.
     pub fn new(threads: usize) -> io::Result<ThreadPool> {
+        ThreadPool::placed(threads, Placement::default())
+    }
+
+    /// As [`ThreadPool::new`], with workers bound to processors. The thread that calls [`ThreadPool::run`] is bound, too,
+    /// from its first call on.
+    pub fn placed(threads: usize, placement: Placement) -> io::Result<ThreadPool> {
         let threads = threads.max(1);
+        let processors = placement.processors().map_or(usize::MAX, |own| own.len()).min(available::processors());
         let shared = Arc::new(Shared {
+            id: POOLS.fetch_add(1, Ordering::Relaxed),
             threads,
+            placement,
+            active: AtomicUsize::new(threads),
             epoch: Gate::default(),
             pending: Gate::default(),
             meeting: Gate::default(),
@@ -109,7 +133,7 @@ impl ThreadPool {
             job: UnsafeCell::new(None),
         });
         // More threads than processors: the one we wait for may need our processor, so never spin.
-        let patience = if threads <= available::processors() { Patience::spinning() } else { Patience::sleeping() };
+        let patience = if threads <= processors { Patience::spinning() } else { Patience::sleeping() };
         let mut pool = ThreadPool {
             shared: Arc::clone(&shared),
             handles: Vec::with_capacity(threads - 1),
@@ -131,21 +155,35 @@ impl ThreadPool {
 
     /// Runs `job` once on every worker and returns when all have finished.
     ///
+    /// # Panics
+    /// As [`ThreadPool::run_on`].
+    pub fn run(&self, job: &(dyn Fn(Worker<'_>) + Sync)) {
+        self.run_on(self.threads(), job);
+    }
+
+    /// Runs `job` once on each of the first `workers` (at least one, at most all) and returns when all have finished.
+    ///
     /// Concurrent calls wait for each other. All workers must pass the same number of barriers.
     ///
     /// # Panics
     /// If the job panicked in a worker (with that worker's payload, after all have stopped), or if called from inside a job of
     /// this same pool.
-    pub fn run(&self, job: &(dyn Fn(Worker<'_>) + Sync)) {
+    pub fn run_on(&self, workers: usize, job: &(dyn Fn(Worker<'_>) + Sync)) {
         let shared = &*self.shared;
         assert!(INSIDE.get() != shared, "a job must not run another job on its own pool");
         let mut patience = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let outer = INSIDE.replace(shared);
-        if shared.threads > 1 {
+        if BOUND.replace(shared.id) != shared.id {
+            shared.placement.bind(0);
+        }
+        let workers = workers.clamp(1, shared.threads);
+        shared.active.store(workers, Ordering::Relaxed);
+        if workers > 1 {
             // SAFETY: only the lifetime is erased; this function does not return before every worker has left the job.
             let erased = unsafe { std::mem::transmute::<&(dyn Fn(Worker<'_>) + Sync), Job>(job) };
             // SAFETY: `running` is held and no worker is inside a job, so nobody else touches the cell.
             unsafe { *shared.job.get() = Some(erased) };
+            // Those without a part report as well, or a late one might take the next job for this one.
             shared.pending.value().store(shared.threads as u32 - 1, Ordering::Relaxed);
             shared.epoch.advance();
         }
@@ -177,6 +215,7 @@ impl Drop for ThreadPool {
 
 /// Life of a spawned worker: wait for the next job, perform it, report.
 fn serve(shared: &Shared, index: usize, mut patience: Patience) {
+    shared.placement.bind(index);
     let mut seen = 0;
     loop {
         seen = shared.epoch.wait(&mut patience, |epoch| epoch != seen);
@@ -184,7 +223,8 @@ fn serve(shared: &Shared, index: usize, mut patience: Patience) {
             return;
         }
         // SAFETY: the epoch rose, so `run` has written the job and waits for this worker before it touches the cell again.
-        if let Some(job) = unsafe { *shared.job.get() } {
+        let job = unsafe { *shared.job.get() }.filter(|_| index < shared.active.load(Ordering::Relaxed));
+        if let Some(job) = job {
             // SAFETY: `run` keeps the job alive until `pending` is zero, and this worker has not reported yet.
             let job = unsafe { &*job };
             let outer = INSIDE.replace(shared);
@@ -201,7 +241,8 @@ impl Shared {
         let _flush = FlushSubnormals::new();
         let kept = Cell::new(*patience);
         let outcome = catch_unwind(AssertUnwindSafe(|| {
-            job(Worker { index, threads: self.threads, shared: self, patience: &kept });
+            let threads = self.active.load(Ordering::Relaxed);
+            job(Worker { index, threads, shared: self, patience: &kept });
         }));
         *patience = kept.get();
         if let Err(payload) = outcome {

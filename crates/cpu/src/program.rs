@@ -9,7 +9,7 @@ use ascua_graph::null::check_step;
 use ascua_graph::{CompileOptions, DeviceError, Graph, Place, Program, StepInputs, ValueId};
 
 use crate::memory::Buffer;
-use crate::pool::{ThreadPool, WorkCounters};
+use crate::pool::{ThreadPool, WorkCounters, Workers};
 use crate::work::attention::LayerCache;
 
 /// One kind of work on the values of a step.
@@ -94,8 +94,14 @@ pub(crate) struct Step {
     pub work: Box<dyn Work>,
 }
 
-pub(crate) struct CpuProgram {
+/// Who walks the list.
+pub(crate) struct Threads {
     pub pool: Arc<ThreadPool>,
+    pub workers: Workers,
+}
+
+pub(crate) struct CpuProgram {
+    pub threads: Threads,
     pub graph: Graph,
     pub options: CompileOptions,
     pub places: Vec<Place>,
@@ -117,14 +123,9 @@ impl Program for CpuProgram {
         check_step(&self.graph, &self.options, step)?;
         (self.tokens, self.outputs) = (step.tokens.len(), step.outputs.len());
         self.counters.reset();
-        let context = Context {
-            step,
-            arena: &self.arena,
-            shared: &self.shared,
-            caches: &self.caches,
-            threads: self.pool.threads(),
-        };
-        self.pool.run(&|worker| {
+        let threads = self.threads.workers.for_tokens(step.tokens.len());
+        let context = Context { step, arena: &self.arena, shared: &self.shared, caches: &self.caches, threads };
+        self.threads.pool.run_on(threads, &|worker| {
             // SAFETY: each worker has its own part of the scratch.
             let scratch = unsafe {
                 let start = self.scratch.start().add(worker.index * self.scratch_bytes);

@@ -206,7 +206,7 @@ impl Arguments {
     fn collect(&self, model: &str, path: &Path, watch: &Watch) -> anyhow::Result<ImportanceMatrix> {
         let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         let window = self.window();
-        let mut options = self.flags.options();
+        let mut options = self.flags.options()?;
         options.context = ContextChoice::Tokens(window);
         options.observe = if self.process_output { Observe::LayersAndOutput } else { Observe::Layers };
         let mut model = self.flags.load_with(model, &options)?.model;

@@ -44,7 +44,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments) -> anyhow::Result<Status> {
-    let mut options = arguments.flags.options();
+    let mut options = arguments.flags.options()?;
     if arguments.flags.ctx == 0 {
         options.context = ContextChoice::Tokens(arguments.tokens.len());
     } else if arguments.flags.ctx < arguments.tokens.len() {

@@ -14,22 +14,29 @@ pub(super) fn processors() -> usize {
 
 /// The default number of threads: one for each physical core we may use, at most our quota of processor time.
 pub fn available_threads() -> usize {
-    let processors = processors();
-    let allowed = std::fs::read_to_string("/proc/self/status").ok();
-    let cores = allowed
-        .as_deref()
-        .and_then(|status| status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")))
-        .map(|list| physical_cores(Path::new("/sys/devices/system/cpu"), list));
-    match cores {
-        Some(cores) if cores > 0 => processors.min(cores),
-        _ => processors,
+    allowed_processors().map_or_else(processors, |allowed| threads_among(&allowed))
+}
+
+/// The default number of threads on these processors.
+pub(super) fn threads_among(allowed: &[usize]) -> usize {
+    let most = processors().min(allowed.len()).max(1);
+    match physical_cores(Path::new("/sys/devices/system/cpu"), allowed) {
+        0 => most,
+        cores => most.min(cores),
     }
 }
 
-/// Number of distinct cores among the processors of `list`; zero if the topology is not known.
-fn physical_cores(topology: &Path, list: &str) -> usize {
+/// The processors our affinity lets us use, where the system says so.
+pub(super) fn allowed_processors() -> Option<Vec<usize>> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
+    Some(parse_list(list)).filter(|processors| !processors.is_empty())
+}
+
+/// Number of distinct cores among some processors; zero if the topology is not known.
+fn physical_cores(topology: &Path, processors: &[usize]) -> usize {
     let mut cores = HashSet::new();
-    for processor in parse_list(list) {
+    for processor in processors {
         let file = topology.join(format!("cpu{processor}/topology/thread_siblings_list"));
         match std::fs::read_to_string(file) {
             Ok(siblings) => cores.insert(siblings.trim().to_owned()),
@@ -40,7 +47,7 @@ fn physical_cores(topology: &Path, list: &str) -> usize {
 }
 
 /// The numbers of a list such as `0-3,8,10-11`; malformed parts are left out, and no range is longer than 8192.
-fn parse_list(list: &str) -> Vec<usize> {
+pub(super) fn parse_list(list: &str) -> Vec<usize> {
     let mut numbers = Vec::new();
     for part in list.trim().split(',') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
@@ -78,10 +85,10 @@ mod tests {
             std::fs::create_dir_all(&folder).unwrap();
             std::fs::write(folder.join("thread_siblings_list"), format!("{siblings}\n")).unwrap();
         }
-        assert_eq!(physical_cores(&root, "0-3"), 2);
-        assert_eq!(physical_cores(&root, "0-1"), 2);
-        assert_eq!(physical_cores(&root, "0,2"), 1);
-        assert_eq!(physical_cores(&root, "0-4"), 0, "an unknown processor makes the answer unknown");
+        assert_eq!(physical_cores(&root, &[0, 1, 2, 3]), 2);
+        assert_eq!(physical_cores(&root, &[0, 1]), 2);
+        assert_eq!(physical_cores(&root, &[0, 2]), 1);
+        assert_eq!(physical_cores(&root, &[0, 1, 2, 3, 4]), 0, "an unknown processor makes the answer unknown");
         std::fs::remove_dir_all(&root).unwrap();
     }
 

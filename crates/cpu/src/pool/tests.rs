@@ -18,6 +18,28 @@ fn every_worker_runs_the_job_once() {
     }
 }
 
+/// Only the first workers take part, and meet each other, whatever the job before asked for.
+#[test]
+fn a_job_may_leave_workers_out() {
+    for threads in THREADS {
+        let pool = ThreadPool::new(threads).unwrap();
+        let runs: Vec<AtomicUsize> = (0..threads).map(|_| AtomicUsize::new(0)).collect();
+        for round in 0..600 {
+            let active = [threads, 1, threads.div_ceil(2)][round % 3];
+            pool.run_on(active, &|worker| {
+                assert_eq!(worker.threads, active);
+                worker.barrier();
+                runs[worker.index].fetch_add(1, Ordering::Relaxed);
+                worker.barrier();
+            });
+        }
+        for (index, runs) in runs.iter().enumerate() {
+            let expected = 200 + if index < threads.div_ceil(2) { 200 } else { 0 } + if index == 0 { 200 } else { 0 };
+            assert_eq!(runs.load(Ordering::Relaxed), expected, "worker {index} of {threads}");
+        }
+    }
+}
+
 #[test]
 fn zero_threads_mean_the_caller_alone() {
     let pool = ThreadPool::new(0).unwrap();

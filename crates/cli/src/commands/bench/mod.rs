@@ -109,7 +109,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Status> {
     let mut printer = Printer::new(format, limits.as_ref())?;
     let mut rows = Vec::new();
     'all: for model in &models {
-        for options in arguments.settings() {
+        for options in arguments.settings()? {
             let sequences = tests.iter().map(|test| test.sequences).max().unwrap_or(1);
             let context = tests.iter().map(|test| test.context()).max().unwrap_or(1);
             let options = ModelOptions {
@@ -172,8 +172,8 @@ impl Arguments {
     }
 
     /// Every combination of the settings a model is loaded with.
-    fn settings(&self) -> Vec<ModelOptions> {
-        let base = self.flags.options();
+    fn settings(&self) -> anyhow::Result<Vec<ModelOptions>> {
+        let base = self.flags.options()?;
         let threads: Vec<Option<usize>> = match &self.flags.threads.threads {
             none if none.is_empty() => vec![None],
             some => some.iter().copied().map(Some).collect(),
@@ -188,6 +188,6 @@ impl Arguments {
                 settings.push(ModelOptions { threads, step_tokens, ..base.clone() });
             }
         }
-        settings
+        Ok(settings)
     }
 }

@@ -87,7 +87,7 @@ impl Report {
 
 pub fn run(arguments: &Arguments, base: &Path) -> anyhow::Result<Status> {
     let mut base = BaseLogits::open(base)?;
-    let mut model = arguments.flags.load_with(&arguments.model, &arguments.options(base.window()))?.model;
+    let mut model = arguments.flags.load_with(&arguments.model, &arguments.options(base.window())?)?.model;
     let watch = Watch::new();
     let mut written = Ok(());
     let mut progress = CountProgress::new("comparing", "chunks");

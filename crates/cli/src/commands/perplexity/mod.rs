@@ -97,10 +97,10 @@ impl Arguments {
         if self.flags.ctx == 0 { DEFAULT_WINDOW } else { self.flags.ctx }
     }
 
-    fn options(&self, context: usize) -> ModelOptions {
-        let mut options = self.flags.options();
+    fn options(&self, context: usize) -> anyhow::Result<ModelOptions> {
+        let mut options = self.flags.options()?;
         options.context = ascua::ContextChoice::Tokens(context);
         options.step_outputs = STEP_OUTPUTS;
-        options
+        Ok(options)
     }
 }

@@ -27,7 +27,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Status> {
     let context = stride.map_or(window, |stride| strided_context(window, stride));
     let file = arguments.text_file()?;
     let text = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let mut model = arguments.flags.load_with(&arguments.model, &arguments.options(context))?.model;
+    let mut model = arguments.flags.load_with(&arguments.model, &arguments.options(context)?)?.model;
     let tokens = model.tokenizer()?.encode_bytes(&text, EncodeOptions::default());
     drop(text);
     let watch = Watch::new();

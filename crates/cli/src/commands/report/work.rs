@@ -125,7 +125,7 @@ pub fn run(arguments: &Arguments, model: &str, text: &Path, types: &[FileType]) 
 fn settings(arguments: &Arguments, model: &str, gguf: &Gguf, text: &Path) -> anyhow::Result<Settings> {
     let length = std::fs::metadata(text).with_context(|| format!("cannot read {}", text.display()))?.len();
     let ReportOptions { perplexity, prompt, generation, runs } = options(arguments);
-    let flags = arguments.flags.options();
+    let flags = arguments.flags.options()?;
     let name = |path: &Path| path.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned());
     let precision = arguments.flags.precision.to_possible_value();
     Ok(Settings {
@@ -189,7 +189,7 @@ impl Work<'_> {
         let options = ModelOptions {
             context: ContextChoice::Tokens(self.options.context()),
             step_outputs: STEP_OUTPUTS,
-            ..self.arguments.flags.options()
+            ..self.arguments.flags.options()?
         };
         Ok(self.arguments.flags.load_with(&path.display().to_string(), &options)?.model)
     }
