@@ -32,6 +32,7 @@ pub(super) fn kernel(weight: TensorType) -> Option<GemvKernel> {
         TensorType::Q4_K => run::<SuperBlocks<k_quants::Q4K>>,
         TensorType::Q5_K => run::<SuperBlocks<k_quants::Q5K>>,
         TensorType::Q6_K => run::<SuperBlocks<k_quants::Q6K>>,
+        TensorType::IQ4_XS => run::<SuperBlocks<k_quants::Iq4Xs>>,
         TensorType::IQ1_S => run::<SuperBlocks<lattice::Iq1S>>,
         TensorType::IQ1_M => run::<SuperBlocks<lattice::Iq1M>>,
         TensorType::IQ2_XXS => run::<SuperBlocks<lattice::Iq2Xxs>>,

@@ -1,10 +1,10 @@
-//! How the lattice types are read: IQ1, IQ2 and IQ3. Points are gathered; signs are masks on the activations.
+//! How the lattice types are read: IQ1, IQ2 and IQ3. Signs are masks on the activations.
+
+mod points;
 
 use std::arch::x86_64::*;
 
-use ascua_quant::tables::{IQ1_GRID, IQ2_S_GRID, IQ2_XS_GRID, IQ2_XXS_GRID, IQ3_S_GRID, IQ3_XXS_GRID};
-
-use super::super_blocks::{Correction, Read, SuperBlock, lanes_of_8, lanes_of_16};
+use super::super_blocks::{Correction, Read, SuperBlock, lanes_of_8, lanes_of_8_words, lanes_of_16};
 
 pub(super) struct Iq1S;
 pub(super) struct Iq1M;
@@ -14,8 +14,7 @@ pub(super) struct Iq2S;
 pub(super) struct Iq3Xxs;
 pub(super) struct Iq3S;
 
-// SAFETY of every block below: the frame passes a pointer to a whole block, and runs with AVX-512; indices have no
-// more bits than their table has entries for.
+// SAFETY of every block below: the frame passes a pointer to a whole block, and runs with AVX-512.
 
 impl SuperBlock for Iq1S {
     const BYTES: usize = 50;
@@ -26,15 +25,13 @@ impl SuperBlock for Iq1S {
         // SAFETY: as above.
         unsafe {
             let words = _mm_loadu_si128(block.add(34).cast());
-            let mut values = [_mm512_setzero_si512(); 4];
-            for (i, values) in values.iter_mut().enumerate() {
-                let pair = block.add(34 + 4 * i).cast::<u32>().read_unaligned();
-                let (first, second) = ((pair & 0xffff) as i32, (pair >> 16) as i32);
-                let words = _mm256_setr_epi32(first, first, first, first, second, second, second, second);
-                let upper = _mm256_srlv_epi32(words, _mm256_setr_epi32(0, 3, 6, 9, 0, 3, 6, 9));
-                let down = _mm256_movepi32_mask(_mm256_slli_epi32::<16>(words));
-                *values = eighths(block.add(2 + 8 * i), upper, down);
-            }
+            // Each group's word four times, for its four points.
+            let four = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
+            let words4 = _mm512_permutexvar_epi32(four, _mm512_castsi128_si512(words));
+            let spread = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 0, 1, 0, 1, 0, 1, 2, 3, 2, 3, 2, 3, 2, 3));
+            let words4 = _mm512_shuffle_epi8(words4, spread);
+            let upper = _mm512_srlv_epi16(words4, _mm512_set1_epi64(0x0009_0006_0003_0000));
+            let values = eighths(block.add(2), upper, _mm512_movepi16_mask(words4));
             // Odd factors of groups of 32, once for each 16.
             let three = _mm_and_si128(_mm_srli_epi16::<12>(words), _mm_set1_epi16(7));
             let odd = _mm_add_epi16(_mm_add_epi16(three, three), _mm_set1_epi16(1));
@@ -53,19 +50,17 @@ impl SuperBlock for Iq1M {
     unsafe fn read(block: *const u8) -> Read {
         // SAFETY: as above.
         unsafe {
-            let mut values = [_mm512_setzero_si512(); 4];
-            for (i, values) in values.iter_mut().enumerate() {
-                let nibbles = _mm256_set1_epi32(block.add(32 + 4 * i).cast::<i32>().read_unaligned());
-                let upper = _mm256_srlv_epi32(nibbles, _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28));
-                let down = _mm256_test_epi32_mask(upper, _mm256_set1_epi32(8));
-                *values = eighths(block.add(8 * i), upper, down);
-            }
+            let bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128(block.add(32).cast()));
+            // The second nibble of a byte in the word above it.
+            let upper = _mm512_or_si512(bytes, _mm512_slli_epi32::<12>(bytes));
+            let values = eighths(block, upper, _mm512_test_epi16_mask(upper, _mm512_set1_epi16(8)));
             let words = block.add(48).cast::<u64>().read_unaligned();
-            let mut odd = [0i16; 16];
-            for (group, odd) in odd.iter_mut().enumerate() {
-                *odd = 2 * (words >> (16 * (group / 4) + 3 * (group % 4)) & 7) as i16 + 1;
-            }
-            let of_sums = _mm256_loadu_si256(odd.as_ptr().cast());
+            let four = _mm256_setr_epi8(
+                0, 1, 0, 1, 0, 1, 0, 1, 2, 3, 2, 3, 2, 3, 2, 3, 4, 5, 4, 5, 4, 5, 4, 5, 6, 7, 6, 7, 6, 7, 6, 7,
+            );
+            let threes = _mm256_shuffle_epi8(_mm256_set1_epi64x(words as i64), four);
+            let threes = _mm256_srlv_epi16(threes, _mm256_set1_epi64x(0x0009_0006_0003_0000));
+            let of_sums = odd(_mm256_and_si256(threes, _mm256_set1_epi16(7)));
             let bits = words >> 12 & 0xf | words >> 24 & 0xf0 | words >> 36 & 0xf00 | words >> 48 & 0xf000;
             let factors = _mm_mul_ps(_mm_cvtph_ps(_mm_cvtsi32_si128(bits as i32)), _mm_set1_ps(0.125));
             Read { values, scales: lanes_of_16(of_sums), of_sums, factors, signs: None }
@@ -81,19 +76,12 @@ impl SuperBlock for Iq2Xxs {
     unsafe fn read(block: *const u8) -> Read {
         // SAFETY: as above.
         unsafe {
-            let mut values = [_mm512_setzero_si512(); 4];
-            let (mut signs, mut scales) = ([0; 4], 0);
-            for i in 0..4 {
-                let group = |g: usize| block.add(2 + 16 * i + 8 * g).cast::<u64>().read_unaligned();
-                let (first, second) = (group(0), group(1));
-                let words = first >> 32 | second & 0xffff_ffff_0000_0000;
-                let indices = _mm_cvtsi64_si128((first & 0xffff_ffff | second << 32) as i64);
-                values[i] = points(&IQ2_XXS_GRID, _mm256_cvtepu8_epi32(indices));
-                signs[i] = even_signs(words);
-                scales |= odd_top_nibbles(words) << (16 * i);
-            }
+            // Of each group's eight bytes, four are indices and four signs and scale.
+            let groups = _mm512_loadu_si512(block.add(2).cast());
+            let values = points::IQ2_XXS.eights(_mm512_cvtepu8_epi16(_mm512_cvtepi64_epi32(groups)));
+            let (signs, scales) = signs_and_scales(_mm512_cvtepi64_epi32(_mm512_srli_epi64::<32>(groups)));
             let factors = half(block, 0.125);
-            Read { values, scales: lanes_of_8(scales), of_sums: _mm256_setzero_si256(), factors, signs: Some(signs) }
+            Read { values, scales, of_sums: _mm256_setzero_si256(), factors, signs: Some(signs) }
         }
     }
 }
@@ -106,15 +94,9 @@ impl SuperBlock for Iq2Xs {
     unsafe fn read(block: *const u8) -> Read {
         // SAFETY: as above.
         unsafe {
-            let mut values = [_mm512_setzero_si512(); 4];
-            let mut signs = [0; 4];
-            for i in 0..4 {
-                let words = _mm_loadu_si128(block.add(2 + 16 * i).cast());
-                let indices = _mm_and_si128(words, _mm_set1_epi16(511));
-                values[i] = points(&IQ2_XS_GRID, _mm256_cvtepu16_epi32(indices));
-                let seven = _mm_srli_epi16::<9>(words);
-                signs[i] = with_parity(_mm_cvtsi128_si64(_mm_packus_epi16(seven, seven)) as u64);
-            }
+            let words = _mm512_loadu_si512(block.add(2).cast());
+            let values = points::IQ2_XS.eights(_mm512_and_si512(words, _mm512_set1_epi16(511)));
+            let signs = with_parity(_mm512_cvtepi16_epi8(_mm512_srli_epi16::<9>(words)));
             let of_sums = odd_nibbles(block.add(66));
             Read { values, scales: lanes_of_16(of_sums), of_sums, factors: half(block, 0.125), signs: Some(signs) }
         }
@@ -129,17 +111,26 @@ impl SuperBlock for Iq2S {
     unsafe fn read(block: *const u8) -> Read {
         // SAFETY: as above.
         unsafe {
-            let mut values = [_mm512_setzero_si512(); 4];
-            let mut signs = [0; 4];
-            for i in 0..4 {
-                let low = _mm256_cvtepu8_epi32(_mm_loadl_epi64(block.add(2 + 8 * i).cast()));
-                let pairs = block.add(66 + 2 * i).cast::<u16>().read_unaligned();
-                let pairs = _mm256_set1_epi32(i32::from(pairs));
-                let upper = _mm256_srlv_epi32(pairs, _mm256_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14));
-                let upper = _mm256_slli_epi32::<8>(_mm256_and_si256(upper, _mm256_set1_epi32(3)));
-                values[i] = points(&IQ2_S_GRID, _mm256_or_si256(low, upper));
-                signs[i] = block.add(34 + 8 * i).cast::<u64>().read_unaligned();
-            }
+            let low = _mm512_cvtepu8_epi16(_mm256_loadu_si256(block.add(2).cast()));
+            // Two bits for each of four points in a byte, brought to bits 8 and 9.
+            let pairs = _mm512_set1_epi64(block.add(66).cast::<i64>().read_unaligned());
+            let upper = _mm512_shuffle_epi8(
+                pairs,
+                _mm512_setr_epi64(
+                    upper_bytes(0),
+                    upper_bytes(1),
+                    upper_bytes(2),
+                    upper_bytes(3),
+                    upper_bytes(4),
+                    upper_bytes(5),
+                    upper_bytes(6),
+                    upper_bytes(7),
+                ),
+            );
+            let upper = _mm512_srlv_epi16(upper, _mm512_set1_epi64(0x0006_0004_0002_0000));
+            let upper = _mm512_and_si512(upper, _mm512_set1_epi16(0x300));
+            let values = points::IQ2_S.eights(_mm512_or_si512(low, upper));
+            let signs = block.add(34).cast::<[u64; 4]>().read_unaligned();
             let of_sums = odd_nibbles(block.add(74));
             Read { values, scales: lanes_of_16(of_sums), of_sums, factors: half(block, 0.125), signs: Some(signs) }
         }
@@ -154,17 +145,17 @@ impl SuperBlock for Iq3Xxs {
     unsafe fn read(block: *const u8) -> Read {
         // SAFETY: as above.
         unsafe {
-            let mut values = [_mm512_setzero_si512(); 4];
-            let (mut signs, mut scales) = ([0; 4], 0);
-            for i in 0..4 {
-                let indices = _mm512_cvtepu8_epi32(_mm_loadu_si128(block.add(2 + 16 * i).cast()));
-                values[i] = half_points(&IQ3_XXS_GRID, indices);
-                let words = block.add(66 + 8 * i).cast::<u64>().read_unaligned();
-                signs[i] = even_signs(words);
-                scales |= odd_top_nibbles(words) << (16 * i);
-            }
+            let indices = |half: usize| _mm512_cvtepu8_epi16(_mm256_loadu_si256(block.add(2 + 32 * half).cast()));
+            let ([a, b], [c, d]) = (points::IQ3_XXS.fours(indices(0)), points::IQ3_XXS.fours(indices(1)));
+            let values = [
+                points::iq3_xxs_values(a),
+                points::iq3_xxs_values(b),
+                points::iq3_xxs_values(c),
+                points::iq3_xxs_values(d),
+            ];
+            let (signs, scales) = signs_and_scales(_mm256_loadu_si256(block.add(66).cast()));
             let factors = half(block, 0.25);
-            Read { values, scales: lanes_of_8(scales), of_sums: _mm256_setzero_si256(), factors, signs: Some(signs) }
+            Read { values, scales, of_sums: _mm256_setzero_si256(), factors, signs: Some(signs) }
         }
     }
 }
@@ -177,15 +168,14 @@ impl SuperBlock for Iq3S {
     unsafe fn read(block: *const u8) -> Read {
         // SAFETY: as above.
         unsafe {
-            let mut values = [_mm512_setzero_si512(); 4];
-            let mut signs = [0; 4];
-            for i in 0..4 {
-                let low = _mm512_cvtepu8_epi32(_mm_loadu_si128(block.add(2 + 16 * i).cast()));
-                let ninth = block.add(66 + 2 * i).cast::<u16>().read_unaligned();
-                let indices = _mm512_mask_add_epi32(low, ninth, low, _mm512_set1_epi32(256));
-                values[i] = half_points(&IQ3_S_GRID, indices);
-                signs[i] = block.add(74 + 8 * i).cast::<u64>().read_unaligned();
-            }
+            let low = |half: usize| _mm512_cvtepu8_epi16(_mm256_loadu_si256(block.add(2 + 32 * half).cast()));
+            let ninth = |half: usize| block.add(66 + 4 * half).cast::<u32>().read_unaligned();
+            let bit = _mm512_set1_epi16(256);
+            let (first, second) = (low(0), low(1));
+            let [a, b] = points::IQ3_S.fours(_mm512_mask_add_epi16(first, ninth(0), first, bit));
+            let [c, d] = points::IQ3_S.fours(_mm512_mask_add_epi16(second, ninth(1), second, bit));
+            let values = [a, b, c, d];
+            let signs = block.add(74).cast::<[u64; 4]>().read_unaligned();
             // Eight nibbles, one a byte.
             let packed = u64::from(block.add(106).cast::<u32>().read_unaligned());
             let spread = (packed | packed << 16) & 0x0000_ffff_0000_ffff;
@@ -208,58 +198,65 @@ unsafe fn half(block: *const u8, unit: f32) -> __m128 {
     }
 }
 
-/// Eight points of eight values; the indices lie within the table.
+/// Thirty-two ternary points in eighths, raised by 16: `low` holds the low bits of their indices, `upper` the next
+/// three, and points in `down` lie an eighth lower instead of higher.
 #[inline(always)]
-unsafe fn points(grid: &[u64], indices: __m256i) -> __m512i {
-    // SAFETY: the caller's indices lie within the table.
-    unsafe { _mm512_i32gather_epi64::<8>(indices, grid.as_ptr().cast()) }
-}
-
-/// Sixteen points of four values; the indices lie within the table.
-#[inline(always)]
-unsafe fn half_points(grid: &[u32], indices: __m512i) -> __m512i {
-    // SAFETY: the caller's indices lie within the table.
-    unsafe { _mm512_i32gather_epi32::<4>(indices, grid.as_ptr().cast()) }
-}
-
-/// Eight ternary points in eighths, raised by 16: `low` holds the low bits of their indices, `upper` the next three,
-/// and points in `down` lie an eighth lower instead of higher.
-#[inline(always)]
-unsafe fn eighths(low: *const u8, upper: __m256i, down: __mmask8) -> __m512i {
-    // SAFETY: the caller has eight bytes; an index has eleven bits.
+unsafe fn eighths(low: *const u8, upper: __m512i, down: __mmask32) -> [__m512i; 4] {
+    // SAFETY: the caller has 32 bytes; AVX-512 is the caller's.
     unsafe {
-        let low = _mm256_cvtepu8_epi32(_mm_loadl_epi64(low.cast()));
-        let upper = _mm256_slli_epi32::<8>(_mm256_and_si256(upper, _mm256_set1_epi32(7)));
-        let thirds = points(&IQ1_GRID, _mm256_or_si256(low, upper));
-        let eight = _mm512_and_si512(_mm512_slli_epi64::<3>(thirds), _mm512_set1_epi8(-8));
-        let shift = _mm512_mask_blend_epi64(down, _mm512_set1_epi8(17), _mm512_set1_epi8(15));
-        _mm512_add_epi8(eight, shift)
+        let low = _mm512_cvtepu8_epi16(_mm256_loadu_si256(low.cast()));
+        let upper = _mm512_and_si512(_mm512_slli_epi16::<8>(upper), _mm512_set1_epi16(0x700));
+        let mut indices = [[0u16; 8]; 4];
+        _mm512_storeu_si512(indices.as_mut_ptr().cast(), _mm512_or_si512(low, upper));
+        let mut values = [_mm512_setzero_si512(); 4];
+        for (i, values) in values.iter_mut().enumerate() {
+            let eight = _mm512_slli_epi64::<3>(points::iq1(&indices[i]));
+            let eight = _mm512_and_si512(eight, _mm512_set1_epi8(-8));
+            let down = (down >> (8 * i)) as __mmask8;
+            let shift = _mm512_mask_blend_epi64(down, _mm512_set1_epi8(17), _mm512_set1_epi8(15));
+            *values = _mm512_add_epi8(eight, shift);
+        }
+        values
     }
 }
 
-/// The sign bits of eight points from two words of four times seven bits.
+/// The sign bits of 32 points, and the lanes' scales, from eight words of four times seven bits and four bits.
 #[inline(always)]
-fn even_signs(words: u64) -> u64 {
-    let spread = words & 0x0000_007f_0000_007f
-        | words << 1 & 0x0000_7f00_0000_7f00
-        | words << 2 & 0x007f_0000_007f_0000
-        | words << 3 & 0x7f00_0000_7f00_0000;
-    with_parity(spread)
+unsafe fn signs_and_scales(words: __m256i) -> ([u64; 4], [__m512i; 4]) {
+    // SAFETY: AVX-512 is the caller's.
+    unsafe {
+        const SELECT: i32 = 0xca;
+        // Each byte from the word moved by as many bits as the byte has predecessors.
+        let low = _mm256_ternarylogic_epi32::<SELECT>(_mm256_set1_epi32(0x7f), words, _mm256_slli_epi32::<1>(words));
+        let (third, last) = (_mm256_slli_epi32::<2>(words), _mm256_slli_epi32::<3>(words));
+        let high = _mm256_ternarylogic_epi32::<SELECT>(_mm256_set1_epi32(0x007f_ffff), third, last);
+        let sevens = _mm256_ternarylogic_epi32::<SELECT>(_mm256_set1_epi32(0x7fff), low, high);
+        let signs = with_parity(_mm256_and_si256(sevens, _mm256_set1_epi8(0x7f)));
+        let nibbles = _mm256_srli_epi32::<28>(words);
+        let scales = _mm256_add_epi32(_mm256_add_epi32(nibbles, nibbles), _mm256_set1_epi32(1));
+        (signs, lanes_of_8_words(scales))
+    }
 }
 
 /// Sets the top bit of every byte so that its number of ones is even.
 #[inline(always)]
-fn with_parity(bytes: u64) -> u64 {
-    let mut parity = bytes ^ bytes >> 4;
-    parity ^= parity >> 2;
-    parity ^= parity >> 1;
-    bytes | (parity & 0x0101_0101_0101_0101) << 7
+unsafe fn with_parity(sevens: __m256i) -> [u64; 4] {
+    // SAFETY: AVX2 is the caller's.
+    unsafe {
+        let folded = _mm256_xor_si256(sevens, _mm256_srli_epi16::<4>(sevens));
+        let top = -128;
+        let odd = _mm_setr_epi8(0, top, top, 0, top, 0, 0, top, top, 0, 0, top, 0, top, top, 0);
+        let nibbles = _mm256_and_si256(folded, _mm256_set1_epi8(15));
+        let parity = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(odd), nibbles);
+        let mut signs = [0u64; 4];
+        _mm256_storeu_si256(signs.as_mut_ptr().cast(), _mm256_or_si256(sevens, parity));
+        signs
+    }
 }
 
-/// Twice the top nibbles of two words, plus one, as two bytes.
-#[inline(always)]
-fn odd_top_nibbles(words: u64) -> u64 {
-    (words >> 27 & 0x1e) | (words >> 51 & 0x1e00) | 0x0101
+/// Shuffle of the eighth `i` of a vector: byte `i` into the upper bytes of four words.
+const fn upper_bytes(i: i64) -> i64 {
+    (i << 8 | 0x80) * 0x0001_0001_0001_0001
 }
 
 /// Twice sixteen nibbles, plus one, as words.
@@ -269,7 +266,13 @@ unsafe fn odd_nibbles(bytes: *const u8) -> __m256i {
     unsafe {
         let bytes = _mm_loadl_epi64(bytes.cast());
         let nibbles = _mm_and_si128(_mm_unpacklo_epi8(bytes, _mm_srli_epi16::<4>(bytes)), _mm_set1_epi8(15));
-        let words = _mm256_cvtepu8_epi16(nibbles);
-        _mm256_add_epi16(_mm256_add_epi16(words, words), _mm256_set1_epi16(1))
+        odd(_mm256_cvtepu8_epi16(nibbles))
     }
+}
+
+/// Twice the words, plus one.
+#[inline(always)]
+unsafe fn odd(words: __m256i) -> __m256i {
+    // SAFETY: AVX2 is the caller's.
+    unsafe { _mm256_add_epi16(_mm256_add_epi16(words, words), _mm256_set1_epi16(1)) }
 }

@@ -211,7 +211,7 @@ unsafe fn looked_up([low, high]: [__m512i; 2], table: &[u8; 16]) -> [__m512i; 2]
 }
 
 /// A table of signed values, raised to be unsigned.
-const fn unsigned(values: [i8; 16], zero: i32) -> [u8; 16] {
+pub(super) const fn unsigned(values: [i8; 16], zero: i32) -> [u8; 16] {
     let mut out = [0; 16];
     let mut i = 0;
     while i < 16 {

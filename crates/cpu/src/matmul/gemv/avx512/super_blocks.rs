@@ -1,7 +1,8 @@
 //! The frame for super-blocks of 256 with integer sub-block scales.
 //!
-//! A lane of the first-level dot product sums four products and stays below 2^15, so one `vpdpwssd` multiplies it by
-//! its integer scale and accumulates, exactly. One float multiplication per super-block remains.
+//! A lane of the first-level dot product sums four products. Where it stays below 2^15, one `vpdpwssd` multiplies it by
+//! its integer scale and accumulates, exactly; otherwise `vpmulld` does. One float multiplication per super-block
+//! remains.
 
 use std::arch::x86_64::*;
 
@@ -13,7 +14,18 @@ use crate::matmul::activation::RowView;
 pub(super) trait SuperBlock {
     const BYTES: usize;
     const CORRECTION: Correction;
+    const SUMS: SumsOfFour = SumsOfFour::Narrow;
     unsafe fn read(block: *const u8) -> Read;
+}
+
+/// How large four products of stored values and activations add up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum SumsOfFour {
+    /// Below 2^15: stored values of at most 64.
+    Narrow,
+    Wide,
+    /// The stored values contain their scales.
+    Scaled,
 }
 
 /// What is taken off the product of the stored values.
@@ -22,6 +34,10 @@ pub(super) enum Correction {
     None,
     /// The stored values' zero, `1 << shift`, times the 16 sub-block scales.
     Zero {
+        shift: u32,
+    },
+    /// The same of 8 sub-block scales.
+    Zero8 {
         shift: u32,
     },
     /// Eight sub-block minimums, with a factor of their own.
@@ -35,9 +51,9 @@ pub(super) enum Correction {
 pub(super) struct Read {
     /// Stored values, unsigned, in order.
     pub values: [__m512i; 4],
-    /// The integer scale of each 32-bit lane of `values`, in its low 16 bits; the high ones are zero.
+    /// The integer scale of each 32-bit lane of `values`: where sums are narrow, in its low 16 bits, the high ones zero.
     pub scales: [__m512i; 4],
-    /// 16-bit factors of the activations' sums: the 16 scales, or the minimums.
+    /// 16-bit factors of the activations' sums: the scales, or the minimums.
     pub of_sums: __m256i,
     /// The scale, and the factor of the minimums.
     pub factors: __m128,
@@ -72,22 +88,32 @@ impl<B: SuperBlock> RowsDot for SuperBlocks<B> {
                             if let Some(signs) = read.signs {
                                 x = _mm512_mask_sub_epi8(x, signs[i], _mm512_setzero_si512(), x);
                             }
-                            let dot = _mm512_dpbusd_epi32(_mm512_setzero_si512(), read.values[i], x);
-                            sum = _mm512_dpwssd_epi32(sum, dot, read.scales[i]);
+                            let zero = _mm512_setzero_si512();
+                            sum = match B::SUMS {
+                                SumsOfFour::Narrow => {
+                                    let dot = _mm512_dpbusd_epi32(zero, read.values[i], x);
+                                    multiply_add(sum, dot, read.scales[i])
+                                }
+                                SumsOfFour::Wide => {
+                                    let dot = _mm512_dpbusd_epi32(zero, read.values[i], x);
+                                    _mm512_add_epi32(sum, _mm512_mullo_epi32(dot, read.scales[i]))
+                                }
+                                SumsOfFour::Scaled => _mm512_dpbusd_epi32(sum, read.values[i], x),
+                            };
                         }
                         let factors = _mm_mul_ps(read.factors, _mm_set1_ps(*x[t].scales.add(block * 8)));
                         let sums16 = _mm256_loadu_si256(x[t].sums16.add(block * 16).cast());
                         let below = match B::CORRECTION {
                             Correction::None => _mm256_setzero_si256(),
                             Correction::Zero { .. } | Correction::Minimums16 => _mm256_madd_epi16(read.of_sums, sums16),
-                            Correction::Minimums8 => {
+                            Correction::Minimums8 | Correction::Zero8 { .. } => {
                                 let sums32 = _mm_loadu_si128(x[t].sums32.add(block * 8).cast());
                                 _mm256_zextsi128_si256(_mm_madd_epi16(_mm256_castsi256_si128(read.of_sums), sums32))
                             }
                         };
                         match B::CORRECTION {
                             Correction::None => {}
-                            Correction::Zero { shift } => {
+                            Correction::Zero { shift } | Correction::Zero8 { shift } => {
                                 let below = _mm256_sll_epi32(below, _mm_cvtsi32_si128(shift as i32));
                                 sum = _mm512_sub_epi32(sum, _mm512_zextsi256_si512(below));
                             }
@@ -114,6 +140,22 @@ impl<B: SuperBlock> RowsDot for SuperBlocks<B> {
     }
 }
 
+/// `vpdpwssd`; the intrinsic may become a multiplication and an addition, which saves latency but costs throughput.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vnni")]
+unsafe fn multiply_add(sum: __m512i, a: __m512i, b: __m512i) -> __m512i {
+    let mut sum = sum;
+    // SAFETY: AVX-512 with VNNI is the caller's; the instruction only touches its registers.
+    unsafe {
+        std::arch::asm!(
+            "vpdpwssd {sum}, {a}, {b}",
+            sum = inout(zmm_reg) sum, a = in(zmm_reg) a, b = in(zmm_reg) b,
+            options(pure, nomem, nostack, preserves_flags)
+        );
+    }
+    sum
+}
+
 /// Eight byte scales of 32 elements each, by lane: in the lowest byte of every 32-bit lane, the others zero.
 #[inline(always)]
 pub(super) unsafe fn lanes_of_8(scales: u64) -> [__m512i; 4] {
@@ -128,6 +170,21 @@ pub(super) unsafe fn lanes_of_8(scales: u64) -> [__m512i; 4] {
             let (first, second) = (_mm256_set1_epi32(zeros | first), _mm256_set1_epi32(zeros | second));
             let pick = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(first), second);
             *by_lane = _mm512_shuffle_epi8(eight, pick);
+        }
+        by_lane
+    }
+}
+
+/// Eight 32-bit scales of 32 elements each, by lane.
+#[inline(always)]
+pub(super) unsafe fn lanes_of_8_words(scales: __m256i) -> [__m512i; 4] {
+    // SAFETY: AVX-512 is the caller's.
+    unsafe {
+        let eight = _mm512_castsi256_si512(scales);
+        let mut by_lane = [_mm512_setzero_si512(); 4];
+        for (i, by_lane) in by_lane.iter_mut().enumerate() {
+            let lanes = _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
+            *by_lane = _mm512_permutexvar_epi32(_mm512_add_epi32(_mm512_set1_epi32(2 * i as i32), lanes), eight);
         }
         by_lane
     }
