@@ -1,7 +1,7 @@
-//! The frame for blocks of 32: four blocks at a time, one 128-bit lane each.
+//! The frame for blocks of 32, 64 or 128: four groups of 32 at a time, one 128-bit lane each.
 //!
-//! One vector holds the first halves of four blocks and another the second halves; activations are brought to the
-//! same order by two shuffles per four rows. A row's last one to three blocks read the last block again in the
+//! One vector holds the first halves of four groups and another the second halves; activations are brought to the
+//! same order by two shuffles per four rows. A row's last one to three groups read the last block again in the
 //! missing places, where the activations are zero.
 
 use std::arch::x86_64::*;
@@ -14,16 +14,28 @@ use crate::matmul::integers::Offsets;
 /// One block type, as the frame reads it.
 pub(super) trait Block32 {
     const BYTES: usize;
+    /// Groups of 32 in a block.
+    const GROUPS: usize = 1;
+    const SCALES: Scales = Scales::PerGroup;
     /// The stored value that stands for zero.
     const ZERO: u8;
     const OFFSETS: Offsets;
-    /// Stored values, unsigned: elements 0..16 of the four blocks, then elements 16..32.
+    /// Stored values, unsigned: elements 0..16 of the four groups, then elements 16..32. There is a pointer for each
+    /// group, to its block.
     unsafe fn values(blocks: [*const u8; 4]) -> [__m512i; 2];
-    unsafe fn scales(blocks: [*const u8; 4]) -> __m128;
+    /// Of the groups; or of their first halves and of their second ones.
+    unsafe fn scales(blocks: [*const u8; 4]) -> [__m128; 2];
     unsafe fn offsets(_blocks: [*const u8; 4]) -> __m128 {
         // SAFETY: SSE is in the baseline.
         unsafe { _mm_setzero_ps() }
     }
+}
+
+/// Whether the two halves of a group have a scale together or each its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scales {
+    PerGroup,
+    PerHalf,
 }
 
 pub(super) struct Blocks32<B>(std::marker::PhantomData<B>);
@@ -41,17 +53,19 @@ impl<B: Block32> RowsDot for Blocks32<B> {
     unsafe fn dot<const R: usize, const T: usize>(rows: [*const u8; R], cols: usize, x: [RowView; T]) -> [[f32; T]; R] {
         // SAFETY: the frame stays within the rows' blocks and the padded activations; AVX-512 is the caller's.
         unsafe {
-            let blocks = cols / 32;
+            const { assert!(matches!(B::GROUPS, 1 | 2 | 4), "four groups are whole blocks") };
+            let groups = cols / 32;
             let mut sums = Sums { products: [[_mm512_setzero_ps(); T]; R], offsets: [[_mm_setzero_ps(); T]; R] };
-            let mut block = 0;
-            while block + 4 <= blocks {
-                let places = [block * B::BYTES, (block + 1) * B::BYTES, (block + 2) * B::BYTES, (block + 3) * B::BYTES];
-                step::<B, R, T>(&mut sums, rows, places, block, x);
-                block += 4;
+            let mut group = 0;
+            while group + 4 <= groups {
+                let first = group / B::GROUPS;
+                let place = |i: usize| (first + i / B::GROUPS) * B::BYTES;
+                step::<B, R, T>(&mut sums, rows, [place(0), place(1), place(2), place(3)], group, x);
+                group += 4;
             }
-            if block < blocks {
-                let place = |i: usize| (block + i).min(blocks - 1) * B::BYTES;
-                step::<B, R, T>(&mut sums, rows, [place(0), place(1), place(2), place(3)], block, x);
+            if group < groups {
+                let place = |i: usize| (group + i).min(groups - 1) / B::GROUPS * B::BYTES;
+                step::<B, R, T>(&mut sums, rows, [place(0), place(1), place(2), place(3)], group, x);
             }
             let mut out = [[0.0; T]; R];
             for r in 0..R {
@@ -68,55 +82,78 @@ impl<B: Block32> RowsDot for Blocks32<B> {
     }
 }
 
-/// Four blocks, the first of them `block`, at the byte offsets `places` of every row.
+/// Four groups, the first of them `group`, of the blocks at the byte offsets `places` of every row.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // several arrays walk together
 unsafe fn step<B: Block32, const R: usize, const T: usize>(
     sums: &mut Sums<R, T>,
     rows: [*const u8; R],
     places: [usize; 4],
-    block: usize,
+    group: usize,
     x: [RowView; T],
 ) {
-    // SAFETY: the caller keeps places and block within the rows and the padded activations.
+    // SAFETY: the caller keeps places and group within the rows and the padded activations.
     unsafe {
-        let lane_starts = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
         let mut low_x = [_mm512_setzero_si512(); T];
         let mut high_x = [_mm512_setzero_si512(); T];
-        let mut start = [_mm512_setzero_si512(); T];
+        let mut start = [[_mm512_setzero_si512(); 2]; T];
         let mut scales_x = [_mm_setzero_ps(); T];
         let mut scaled_sums = [_mm_setzero_ps(); T];
         for t in 0..T {
-            let values = x[t].values.add(block * 32);
+            let values = x[t].values.add(group * 32);
             let (first, second) = (_mm512_loadu_si512(values.cast()), _mm512_loadu_si512(values.add(64).cast()));
             low_x[t] = _mm512_shuffle_i32x4::<0x88>(first, second);
             high_x[t] = _mm512_shuffle_i32x4::<0xdd>(first, second);
-            scales_x[t] = _mm_loadu_ps(x[t].scales.add(block));
+            scales_x[t] = _mm_loadu_ps(x[t].scales.add(group));
             if B::ZERO != 0 {
                 // Lane by lane, so that the integer sums are those of the signed weights, exactly.
                 let zero = _mm512_set1_epi8(B::ZERO as i8);
-                let above = _mm512_dpbusd_epi32(start[t], zero, low_x[t]);
-                start[t] = _mm512_sub_epi32(start[t], _mm512_dpbusd_epi32(above, zero, high_x[t]));
+                let nothing = _mm512_setzero_si512();
+                let first = _mm512_dpbusd_epi32(nothing, zero, low_x[t]);
+                start[t] = match B::SCALES {
+                    Scales::PerGroup => {
+                        let above = _mm512_dpbusd_epi32(first, zero, high_x[t]);
+                        [_mm512_sub_epi32(nothing, above), nothing]
+                    }
+                    Scales::PerHalf => {
+                        let second = _mm512_dpbusd_epi32(nothing, zero, high_x[t]);
+                        [_mm512_sub_epi32(nothing, first), _mm512_sub_epi32(nothing, second)]
+                    }
+                };
             }
             if B::OFFSETS == Offsets::PerGroup {
-                scaled_sums[t] = _mm_loadu_ps(x[t].scaled_sums.add(block));
+                scaled_sums[t] = _mm_loadu_ps(x[t].scaled_sums.add(group));
             }
         }
         for r in 0..R {
             let blocks =
                 [rows[r].add(places[0]), rows[r].add(places[1]), rows[r].add(places[2]), rows[r].add(places[3])];
-            match B::BYTES {
-                0..=24 => prefetch::<65>(blocks[0]),
+            match 4 / B::GROUPS * B::BYTES {
+                0..=48 => prefetch::<1>(blocks[0]),
+                49..=96 => prefetch::<65>(blocks[0]),
                 _ => prefetch::<129>(blocks[0]),
             }
             let [low, high] = B::values(blocks);
-            let scales = B::scales(blocks);
+            let [scales, second_scales] = B::scales(blocks);
             for t in 0..T {
-                let dot = _mm512_dpbusd_epi32(start[t], low, low_x[t]);
-                let dot = _mm512_dpbusd_epi32(dot, high, high_x[t]);
-                let scale = _mm512_castps128_ps512(_mm_mul_ps(scales, scales_x[t]));
-                let scale = _mm512_permutexvar_ps(lane_starts, scale);
-                sums.products[r][t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), scale, sums.products[r][t]);
+                let dot = _mm512_dpbusd_epi32(start[t][0], low, low_x[t]);
+                let mut sum = sums.products[r][t];
+                match B::SCALES {
+                    Scales::PerGroup => {
+                        let dot = _mm512_dpbusd_epi32(dot, high, high_x[t]);
+                        sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), by_lane(_mm_mul_ps(scales, scales_x[t])), sum);
+                    }
+                    Scales::PerHalf => {
+                        let second = _mm512_dpbusd_epi32(start[t][1], high, high_x[t]);
+                        sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), by_lane(_mm_mul_ps(scales, scales_x[t])), sum);
+                        sum = _mm512_fmadd_ps(
+                            _mm512_cvtepi32_ps(second),
+                            by_lane(_mm_mul_ps(second_scales, scales_x[t])),
+                            sum,
+                        );
+                    }
+                }
+                sums.products[r][t] = sum;
             }
             if B::OFFSETS == Offsets::PerGroup {
                 let offsets = B::offsets(blocks);
@@ -125,5 +162,15 @@ unsafe fn step<B: Block32, const R: usize, const T: usize>(
                 }
             }
         }
+    }
+}
+
+/// Four numbers, each four times.
+#[inline(always)]
+unsafe fn by_lane(four: __m128) -> __m512 {
+    // SAFETY: AVX-512 is the caller's.
+    unsafe {
+        let lanes = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
+        _mm512_permutexvar_ps(lanes, _mm512_castps128_ps512(four))
     }
 }

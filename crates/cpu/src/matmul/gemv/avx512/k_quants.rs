@@ -41,7 +41,7 @@ impl SuperBlock for Q2K {
                 let codes = _mm512_ternarylogic_epi32::<AND_OR>(codes, _mm512_set1_epi8(3), in_table);
                 *values = _mm512_shuffle_epi8(table, codes);
             }
-            Read { values, scales: [_mm512_setzero_si512(); 4], of_sums, factors, signs: None }
+            Read { values, scales: [_mm512_setzero_si512(); 4], of_sums, factors, signs: [0; 4] }
         }
     }
 }
@@ -73,7 +73,7 @@ impl SuperBlock for Q3K {
             let of_sums = _mm256_cvtepi8_epi16(six_bits_of_sixteen(block.add(96)));
             let scale = block.add(108).cast::<u16>().read_unaligned();
             let factors = _mm_cvtph_ps(_mm_cvtsi32_si128(i32::from(scale)));
-            Read { values, scales: lanes_of_16(of_sums), of_sums, factors, signs: None }
+            Read { values, scales: lanes_of_16(of_sums), of_sums, factors, signs: [0; 4] }
         }
     }
 }
@@ -87,7 +87,7 @@ impl SuperBlock for Q4K {
         // SAFETY: as above.
         unsafe {
             let (scales, of_sums, factors) = six_bit_scales(block);
-            Read { values: nibble_pairs(block.add(16)), scales, of_sums, factors, signs: None }
+            Read { values: nibble_pairs(block.add(16)), scales, of_sums, factors, signs: [0; 4] }
         }
     }
 }
@@ -108,7 +108,7 @@ impl SuperBlock for Q5K {
                 let set = _mm512_test_epi8_mask(fifth, bit_pair(i));
                 *values = _mm512_mask_add_epi8(*values, set, *values, sixteen);
             }
-            Read { values, scales, of_sums, factors, signs: None }
+            Read { values, scales, of_sums, factors, signs: [0; 4] }
         }
     }
 }
@@ -137,7 +137,7 @@ impl SuperBlock for Q6K {
             let of_sums = _mm256_cvtepi8_epi16(_mm_loadu_si128(block.add(192).cast()));
             let scale = block.add(208).cast::<u16>().read_unaligned();
             let factors = _mm_cvtph_ps(_mm_cvtsi32_si128(i32::from(scale)));
-            Read { values, scales: lanes_of_16(of_sums), of_sums, factors, signs: None }
+            Read { values, scales: lanes_of_16(of_sums), of_sums, factors, signs: [0; 4] }
         }
     }
 }
@@ -171,7 +171,7 @@ impl SuperBlock for Iq4Xs {
             let high = _mm_slli_epi16::<4>(_mm_and_si128(high, _mm_set1_epi16(3)));
             let scales = _mm_sub_epi16(_mm_or_si128(low, high), _mm_set1_epi16(32));
             let by_lane = lanes_of_8_words(_mm256_cvtepi16_epi32(scales));
-            Read { values, scales: by_lane, of_sums: _mm256_castsi128_si256(scales), factors, signs: None }
+            Read { values, scales: by_lane, of_sums: _mm256_castsi128_si256(scales), factors, signs: [0; 4] }
         }
     }
 }
@@ -214,7 +214,7 @@ unsafe fn nibble_pairs(bytes: *const u8) -> [__m512i; 4] {
 /// Twice 32 bytes hold four times 32 elements of two bits, lowest bits first: brings those of 64 elements to the low
 /// bits; the others keep what was there.
 #[inline(always)]
-unsafe fn shifted_pairs(bytes: *const u8, i: usize) -> __m512i {
+pub(super) unsafe fn shifted_pairs(bytes: *const u8, i: usize) -> __m512i {
     // SAFETY: the caller's block has the 64 bytes.
     unsafe {
         let both = _mm512_broadcast_i64x4(_mm256_loadu_si256(bytes.add(32 * (i / 2)).cast()));

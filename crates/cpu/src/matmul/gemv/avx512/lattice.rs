@@ -4,7 +4,7 @@ mod points;
 
 use std::arch::x86_64::*;
 
-use super::super_blocks::{Correction, Read, SuperBlock, lanes_of_8, lanes_of_8_words, lanes_of_16};
+use super::super_blocks::{Correction, Read, Signs, SuperBlock, lanes_of_8, lanes_of_8_words, lanes_of_16};
 
 pub(super) struct Iq1S;
 pub(super) struct Iq1M;
@@ -37,7 +37,7 @@ impl SuperBlock for Iq1S {
             let odd = _mm_add_epi16(_mm_add_epi16(three, three), _mm_set1_epi16(1));
             let of_sums = _mm256_set_m128i(_mm_unpackhi_epi16(odd, odd), _mm_unpacklo_epi16(odd, odd));
             let bytes = _mm_cvtsi128_si64(_mm_packus_epi16(odd, odd)) as u64;
-            Read { values, scales: lanes_of_8(bytes), of_sums, factors: half(block, 0.125), signs: None }
+            Read { values, scales: lanes_of_8(bytes), of_sums, factors: half(block, 0.125), signs: [0; 4] }
         }
     }
 }
@@ -63,7 +63,7 @@ impl SuperBlock for Iq1M {
             let of_sums = odd(_mm256_and_si256(threes, _mm256_set1_epi16(7)));
             let bits = words >> 12 & 0xf | words >> 24 & 0xf0 | words >> 36 & 0xf00 | words >> 48 & 0xf000;
             let factors = _mm_mul_ps(_mm_cvtph_ps(_mm_cvtsi32_si128(bits as i32)), _mm_set1_ps(0.125));
-            Read { values, scales: lanes_of_16(of_sums), of_sums, factors, signs: None }
+            Read { values, scales: lanes_of_16(of_sums), of_sums, factors, signs: [0; 4] }
         }
     }
 }
@@ -71,6 +71,7 @@ impl SuperBlock for Iq1M {
 impl SuperBlock for Iq2Xxs {
     const BYTES: usize = 66;
     const CORRECTION: Correction = Correction::None;
+    const SIGNS: Signs = Signs::Apart;
 
     #[inline(always)]
     unsafe fn read(block: *const u8) -> Read {
@@ -81,7 +82,7 @@ impl SuperBlock for Iq2Xxs {
             let values = points::IQ2_XXS.eights(_mm512_cvtepu8_epi16(_mm512_cvtepi64_epi32(groups)));
             let (signs, scales) = signs_and_scales(_mm512_cvtepi64_epi32(_mm512_srli_epi64::<32>(groups)));
             let factors = half(block, 0.125);
-            Read { values, scales, of_sums: _mm256_setzero_si256(), factors, signs: Some(signs) }
+            Read { values, scales, of_sums: _mm256_setzero_si256(), factors, signs }
         }
     }
 }
@@ -89,6 +90,7 @@ impl SuperBlock for Iq2Xxs {
 impl SuperBlock for Iq2Xs {
     const BYTES: usize = 74;
     const CORRECTION: Correction = Correction::None;
+    const SIGNS: Signs = Signs::Apart;
 
     #[inline(always)]
     unsafe fn read(block: *const u8) -> Read {
@@ -98,7 +100,7 @@ impl SuperBlock for Iq2Xs {
             let values = points::IQ2_XS.eights(_mm512_and_si512(words, _mm512_set1_epi16(511)));
             let signs = with_parity(_mm512_cvtepi16_epi8(_mm512_srli_epi16::<9>(words)));
             let of_sums = odd_nibbles(block.add(66));
-            Read { values, scales: lanes_of_16(of_sums), of_sums, factors: half(block, 0.125), signs: Some(signs) }
+            Read { values, scales: lanes_of_16(of_sums), of_sums, factors: half(block, 0.125), signs }
         }
     }
 }
@@ -106,12 +108,13 @@ impl SuperBlock for Iq2Xs {
 impl SuperBlock for Iq2S {
     const BYTES: usize = 82;
     const CORRECTION: Correction = Correction::None;
+    const SIGNS: Signs = Signs::Apart;
 
     #[inline(always)]
     unsafe fn read(block: *const u8) -> Read {
         // SAFETY: as above.
         unsafe {
-            let low = _mm512_cvtepu8_epi16(_mm256_loadu_si256(block.add(2).cast()));
+            let low = words(block.add(2));
             // Two bits for each of four points in a byte, brought to bits 8 and 9.
             let pairs = _mm512_set1_epi64(block.add(66).cast::<i64>().read_unaligned());
             let upper = _mm512_shuffle_epi8(
@@ -132,7 +135,7 @@ impl SuperBlock for Iq2S {
             let values = points::IQ2_S.eights(_mm512_or_si512(low, upper));
             let signs = block.add(34).cast::<[u64; 4]>().read_unaligned();
             let of_sums = odd_nibbles(block.add(74));
-            Read { values, scales: lanes_of_16(of_sums), of_sums, factors: half(block, 0.125), signs: Some(signs) }
+            Read { values, scales: lanes_of_16(of_sums), of_sums, factors: half(block, 0.125), signs }
         }
     }
 }
@@ -140,13 +143,14 @@ impl SuperBlock for Iq2S {
 impl SuperBlock for Iq3Xxs {
     const BYTES: usize = 98;
     const CORRECTION: Correction = Correction::None;
+    const SIGNS: Signs = Signs::Apart;
 
     #[inline(always)]
     unsafe fn read(block: *const u8) -> Read {
         // SAFETY: as above.
         unsafe {
-            let indices = |half: usize| _mm512_cvtepu8_epi16(_mm256_loadu_si256(block.add(2 + 32 * half).cast()));
-            let ([a, b], [c, d]) = (points::IQ3_XXS.fours(indices(0)), points::IQ3_XXS.fours(indices(1)));
+            let [a, b] = points::IQ3_XXS.fours(words(block.add(2)));
+            let [c, d] = points::IQ3_XXS.fours(words(block.add(34)));
             let values = [
                 points::iq3_xxs_values(a),
                 points::iq3_xxs_values(b),
@@ -155,7 +159,7 @@ impl SuperBlock for Iq3Xxs {
             ];
             let (signs, scales) = signs_and_scales(_mm256_loadu_si256(block.add(66).cast()));
             let factors = half(block, 0.25);
-            Read { values, scales, of_sums: _mm256_setzero_si256(), factors, signs: Some(signs) }
+            Read { values, scales, of_sums: _mm256_setzero_si256(), factors, signs }
         }
     }
 }
@@ -163,15 +167,15 @@ impl SuperBlock for Iq3Xxs {
 impl SuperBlock for Iq3S {
     const BYTES: usize = 110;
     const CORRECTION: Correction = Correction::None;
+    const SIGNS: Signs = Signs::Apart;
 
     #[inline(always)]
     unsafe fn read(block: *const u8) -> Read {
         // SAFETY: as above.
         unsafe {
-            let low = |half: usize| _mm512_cvtepu8_epi16(_mm256_loadu_si256(block.add(2 + 32 * half).cast()));
             let ninth = |half: usize| block.add(66 + 4 * half).cast::<u32>().read_unaligned();
             let bit = _mm512_set1_epi16(256);
-            let (first, second) = (low(0), low(1));
+            let (first, second) = (words(block.add(2)), words(block.add(34)));
             let [a, b] = points::IQ3_S.fours(_mm512_mask_add_epi16(first, ninth(0), first, bit));
             let [c, d] = points::IQ3_S.fours(_mm512_mask_add_epi16(second, ninth(1), second, bit));
             let values = [a, b, c, d];
@@ -183,7 +187,7 @@ impl SuperBlock for Iq3S {
             let nibbles = (spread | spread << 4) & 0x0f0f_0f0f_0f0f_0f0f;
             let scales = lanes_of_8((nibbles << 1) | 0x0101_0101_0101_0101);
             let factors = half(block, 1.0);
-            Read { values, scales, of_sums: _mm256_setzero_si256(), factors, signs: Some(signs) }
+            Read { values, scales, of_sums: _mm256_setzero_si256(), factors, signs }
         }
     }
 }
@@ -198,13 +202,20 @@ unsafe fn half(block: *const u8, unit: f32) -> __m128 {
     }
 }
 
+/// Thirty-two bytes as words.
+#[inline(always)]
+unsafe fn words(bytes: *const u8) -> __m512i {
+    // SAFETY: the caller has the bytes; AVX-512 is the caller's.
+    unsafe { _mm512_cvtepu8_epi16(_mm256_loadu_si256(bytes.cast())) }
+}
+
 /// Thirty-two ternary points in eighths, raised by 16: `low` holds the low bits of their indices, `upper` the next
 /// three, and points in `down` lie an eighth lower instead of higher.
 #[inline(always)]
 unsafe fn eighths(low: *const u8, upper: __m512i, down: __mmask32) -> [__m512i; 4] {
     // SAFETY: the caller has 32 bytes; AVX-512 is the caller's.
     unsafe {
-        let low = _mm512_cvtepu8_epi16(_mm256_loadu_si256(low.cast()));
+        let low = words(low);
         let upper = _mm512_and_si512(_mm512_slli_epi16::<8>(upper), _mm512_set1_epi16(0x700));
         let mut indices = [[0u16; 8]; 4];
         _mm512_storeu_si512(indices.as_mut_ptr().cast(), _mm512_or_si512(low, upper));

@@ -27,9 +27,9 @@ impl Block32 for Q4_0 {
     }
 
     #[inline(always)]
-    unsafe fn scales(blocks: [*const u8; 4]) -> __m128 {
+    unsafe fn scales(blocks: [*const u8; 4]) -> [__m128; 2] {
         // SAFETY: as above.
-        unsafe { halves::<0>(blocks) }
+        unsafe { [halves::<0>(blocks); 2] }
     }
 }
 
@@ -45,9 +45,9 @@ impl Block32 for Q4_1 {
     }
 
     #[inline(always)]
-    unsafe fn scales(blocks: [*const u8; 4]) -> __m128 {
+    unsafe fn scales(blocks: [*const u8; 4]) -> [__m128; 2] {
         // SAFETY: as above.
-        unsafe { halves::<0>(blocks) }
+        unsafe { [halves::<0>(blocks); 2] }
     }
 
     #[inline(always)]
@@ -69,9 +69,9 @@ impl Block32 for Q5_0 {
     }
 
     #[inline(always)]
-    unsafe fn scales(blocks: [*const u8; 4]) -> __m128 {
+    unsafe fn scales(blocks: [*const u8; 4]) -> [__m128; 2] {
         // SAFETY: as above.
-        unsafe { halves::<0>(blocks) }
+        unsafe { [halves::<0>(blocks); 2] }
     }
 }
 
@@ -87,9 +87,9 @@ impl Block32 for Q5_1 {
     }
 
     #[inline(always)]
-    unsafe fn scales(blocks: [*const u8; 4]) -> __m128 {
+    unsafe fn scales(blocks: [*const u8; 4]) -> [__m128; 2] {
         // SAFETY: as above.
-        unsafe { halves::<0>(blocks) }
+        unsafe { [halves::<0>(blocks); 2] }
     }
 
     #[inline(always)]
@@ -114,9 +114,9 @@ impl Block32 for Q8_0 {
     }
 
     #[inline(always)]
-    unsafe fn scales(blocks: [*const u8; 4]) -> __m128 {
+    unsafe fn scales(blocks: [*const u8; 4]) -> [__m128; 2] {
         // SAFETY: as above.
-        unsafe { halves::<0>(blocks) }
+        unsafe { [halves::<0>(blocks); 2] }
     }
 }
 
@@ -132,9 +132,9 @@ impl Block32 for Iq4Nl {
     }
 
     #[inline(always)]
-    unsafe fn scales(blocks: [*const u8; 4]) -> __m128 {
+    unsafe fn scales(blocks: [*const u8; 4]) -> [__m128; 2] {
         // SAFETY: as above.
-        unsafe { halves::<0>(blocks) }
+        unsafe { [halves::<0>(blocks); 2] }
     }
 }
 
@@ -150,10 +150,10 @@ impl Block32 for Mxfp4 {
     }
 
     #[inline(always)]
-    unsafe fn scales(blocks: [*const u8; 4]) -> __m128 {
+    unsafe fn scales(blocks: [*const u8; 4]) -> [__m128; 2] {
         use crate::matmul::integers::halved_power_of_two as scale;
         // SAFETY: as above.
-        unsafe { _mm_setr_ps(scale(*blocks[0]), scale(*blocks[1]), scale(*blocks[2]), scale(*blocks[3])) }
+        unsafe { [_mm_setr_ps(scale(*blocks[0]), scale(*blocks[1]), scale(*blocks[2]), scale(*blocks[3])); 2] }
     }
 }
 
@@ -170,7 +170,7 @@ unsafe fn gather16<const AT: usize>(blocks: [*const u8; 4]) -> __m512i {
 }
 
 #[inline(always)]
-unsafe fn nibbles(bytes: __m512i) -> [__m512i; 2] {
+pub(super) unsafe fn nibbles(bytes: __m512i) -> [__m512i; 2] {
     // SAFETY: AVX-512 is the caller's.
     unsafe {
         let low = _mm512_set1_epi8(15);
@@ -202,7 +202,7 @@ unsafe fn halves<const AT: usize>(blocks: [*const u8; 4]) -> __m128 {
 }
 
 #[inline(always)]
-unsafe fn looked_up([low, high]: [__m512i; 2], table: &[u8; 16]) -> [__m512i; 2] {
+pub(super) unsafe fn looked_up([low, high]: [__m512i; 2], table: &[u8; 16]) -> [__m512i; 2] {
     // SAFETY: AVX-512 is the caller's.
     unsafe {
         let table = _mm512_broadcast_i32x4(_mm_loadu_si128(table.as_ptr().cast()));

@@ -15,6 +15,7 @@ pub(super) trait SuperBlock {
     const BYTES: usize;
     const CORRECTION: Correction;
     const SUMS: SumsOfFour = SumsOfFour::Narrow;
+    const SIGNS: Signs = Signs::InValues;
     unsafe fn read(block: *const u8) -> Read;
 }
 
@@ -26,6 +27,13 @@ pub(super) enum SumsOfFour {
     Wide,
     /// The stored values contain their scales.
     Scaled,
+}
+
+/// Where the signs of the weights are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Signs {
+    InValues,
+    Apart,
 }
 
 /// What is taken off the product of the stored values.
@@ -57,85 +65,126 @@ pub(super) struct Read {
     pub of_sums: __m256i,
     /// The scale, and the factor of the minimums.
     pub factors: __m128,
-    /// Where given, the elements whose stored values are negated.
-    pub signs: Option<[u64; 4]>,
+    /// Where signs are apart, the elements whose stored values are negated.
+    pub signs: [u64; 4],
 }
 
 pub(super) struct SuperBlocks<B>(std::marker::PhantomData<B>);
 
+/// The sums of some rows with `T` tokens on their way.
+#[derive(Clone, Copy)]
+struct Sums<const T: usize> {
+    products: [__m512; T],
+    minimums: [__m256; T],
+}
+
 impl<B: SuperBlock> RowsDot for SuperBlocks<B> {
     #[inline(always)]
-    #[allow(clippy::needless_range_loop)] // several arrays walk together
     unsafe fn dot<const R: usize, const T: usize>(rows: [*const u8; R], cols: usize, x: [RowView; T]) -> [[f32; T]; R] {
+        const { assert!(matches!(R, 1 | 2 | 4), "rows alone or in pairs") };
         // SAFETY: blocks stay below cols / 256; AVX-512 is the caller's.
         unsafe {
-            let mut products = [[_mm512_setzero_ps(); T]; R];
-            let mut minimums = [[_mm256_setzero_ps(); T]; R];
+            let mut sums = [Sums { products: [_mm512_setzero_ps(); T], minimums: [_mm256_setzero_ps(); T] }; R];
             for block in 0..cols / 256 {
-                for r in 0..R {
-                    let at = rows[r].add(block * B::BYTES);
-                    match B::BYTES {
-                        0..=128 => prefetch::<128>(at),
-                        129..=192 => prefetch::<192>(at),
-                        _ => prefetch::<256>(at),
-                    }
-                    let read = B::read(at);
-                    for t in 0..T {
-                        let values = x[t].values.add(block * 256);
-                        let mut sum = _mm512_setzero_si512();
-                        for i in 0..4 {
-                            let mut x = _mm512_loadu_si512(values.add(64 * i).cast());
-                            if let Some(signs) = read.signs {
-                                x = _mm512_mask_sub_epi8(x, signs[i], _mm512_setzero_si512(), x);
-                            }
-                            let zero = _mm512_setzero_si512();
-                            sum = match B::SUMS {
-                                SumsOfFour::Narrow => {
-                                    let dot = _mm512_dpbusd_epi32(zero, read.values[i], x);
-                                    multiply_add(sum, dot, read.scales[i])
-                                }
-                                SumsOfFour::Wide => {
-                                    let dot = _mm512_dpbusd_epi32(zero, read.values[i], x);
-                                    _mm512_add_epi32(sum, _mm512_mullo_epi32(dot, read.scales[i]))
-                                }
-                                SumsOfFour::Scaled => _mm512_dpbusd_epi32(sum, read.values[i], x),
-                            };
-                        }
-                        let factors = _mm_mul_ps(read.factors, _mm_set1_ps(*x[t].scales.add(block * 8)));
-                        let sums16 = _mm256_loadu_si256(x[t].sums16.add(block * 16).cast());
-                        let below = match B::CORRECTION {
-                            Correction::None => _mm256_setzero_si256(),
-                            Correction::Zero { .. } | Correction::Minimums16 => _mm256_madd_epi16(read.of_sums, sums16),
-                            Correction::Minimums8 | Correction::Zero8 { .. } => {
-                                let sums32 = _mm_loadu_si128(x[t].sums32.add(block * 8).cast());
-                                _mm256_zextsi128_si256(_mm_madd_epi16(_mm256_castsi256_si128(read.of_sums), sums32))
-                            }
-                        };
-                        match B::CORRECTION {
-                            Correction::None => {}
-                            Correction::Zero { shift } | Correction::Zero8 { shift } => {
-                                let below = _mm256_sll_epi32(below, _mm_cvtsi32_si128(shift as i32));
-                                sum = _mm512_sub_epi32(sum, _mm512_zextsi256_si512(below));
-                            }
-                            Correction::Minimums8 | Correction::Minimums16 => {
-                                let factor = _mm256_broadcastss_ps(_mm_movehdup_ps(factors));
-                                minimums[r][t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(below), factor, minimums[r][t]);
-                            }
-                        }
-                        let factor = _mm512_broadcastss_ps(factors);
-                        products[r][t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), factor, products[r][t]);
-                    }
+                let at = |r: usize| rows[r].add(block * B::BYTES);
+                match R {
+                    1 => step::<B, 1, T>(&mut sums, 0, [at(0)], block, x),
+                    _ => step::<B, 2, T>(&mut sums, 0, [at(0), at(1)], block, x),
+                }
+                if R == 4 {
+                    step::<B, 2, T>(&mut sums, 2, [at(2), at(3)], block, x);
                 }
             }
             let mut out = [[0.0; T]; R];
-            for r in 0..R {
-                for t in 0..T {
-                    let below = _mm512_castpd_ps(_mm512_zextpd256_pd512(_mm256_castps_pd(minimums[r][t])));
-                    let sum = _mm512_sub_ps(products[r][t], below);
-                    out[r][t] = _mm512_reduce_add_ps(sum);
+            for (out, sums) in out.iter_mut().zip(sums) {
+                for (t, out) in out.iter_mut().enumerate() {
+                    let below = _mm512_castpd_ps(_mm512_zextpd256_pd512(_mm256_castps_pd(sums.minimums[t])));
+                    *out = _mm512_reduce_add_ps(_mm512_sub_ps(sums.products[t], below));
                 }
             }
             out
+        }
+    }
+}
+
+/// A block of `P` rows, those from `first` on. Two rows at a time keep more of the machine busy than one, whose every
+/// step waits for the one before.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)] // several arrays walk together
+unsafe fn step<B: SuperBlock, const P: usize, const T: usize>(
+    sums: &mut [Sums<T>],
+    first: usize,
+    blocks: [*const u8; P],
+    block: usize,
+    x: [RowView; T],
+) {
+    // SAFETY: the caller's pointers have a whole block, the views the block's elements; AVX-512 is the caller's.
+    unsafe {
+        let mut reads = [B::read(blocks[0]); P];
+        for p in 0..P {
+            match B::BYTES {
+                0..=128 => prefetch::<128>(blocks[p]),
+                129..=192 => prefetch::<192>(blocks[p]),
+                _ => prefetch::<256>(blocks[p]),
+            }
+            if p > 0 {
+                reads[p] = B::read(blocks[p]);
+            }
+        }
+        let mut products = [[_mm512_setzero_si512(); T]; P];
+        for i in 0..4 {
+            for t in 0..T {
+                let values = _mm512_loadu_si512(x[t].values.add(block * 256 + 64 * i).cast());
+                for p in 0..P {
+                    let x = match B::SIGNS {
+                        Signs::InValues => values,
+                        Signs::Apart => _mm512_mask_sub_epi8(values, reads[p].signs[i], _mm512_setzero_si512(), values),
+                    };
+                    let (zero, sum) = (_mm512_setzero_si512(), products[p][t]);
+                    products[p][t] = match B::SUMS {
+                        SumsOfFour::Narrow => {
+                            multiply_add(sum, _mm512_dpbusd_epi32(zero, reads[p].values[i], x), reads[p].scales[i])
+                        }
+                        SumsOfFour::Wide => {
+                            let dot = _mm512_dpbusd_epi32(zero, reads[p].values[i], x);
+                            _mm512_add_epi32(sum, _mm512_mullo_epi32(dot, reads[p].scales[i]))
+                        }
+                        SumsOfFour::Scaled => _mm512_dpbusd_epi32(sum, reads[p].values[i], x),
+                    };
+                }
+            }
+        }
+        for t in 0..T {
+            let scale = _mm_set1_ps(*x[t].scales.add(block * 8));
+            for p in 0..P {
+                let (read, sums) = (&reads[p], &mut sums[first + p]);
+                let mut sum = products[p][t];
+                let factors = _mm_mul_ps(read.factors, scale);
+                let below = match B::CORRECTION {
+                    Correction::None => _mm256_setzero_si256(),
+                    Correction::Zero { .. } | Correction::Minimums16 => {
+                        let sums16 = _mm256_loadu_si256(x[t].sums16.add(block * 16).cast());
+                        _mm256_madd_epi16(read.of_sums, sums16)
+                    }
+                    Correction::Minimums8 | Correction::Zero8 { .. } => {
+                        let sums32 = _mm_loadu_si128(x[t].sums32.add(block * 8).cast());
+                        _mm256_zextsi128_si256(_mm_madd_epi16(_mm256_castsi256_si128(read.of_sums), sums32))
+                    }
+                };
+                match B::CORRECTION {
+                    Correction::None => {}
+                    Correction::Zero { shift } | Correction::Zero8 { shift } => {
+                        let below = _mm256_sll_epi32(below, _mm_cvtsi32_si128(shift as i32));
+                        sum = _mm512_sub_epi32(sum, _mm512_zextsi256_si512(below));
+                    }
+                    Correction::Minimums8 | Correction::Minimums16 => {
+                        let factor = _mm256_broadcastss_ps(_mm_movehdup_ps(factors));
+                        sums.minimums[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(below), factor, sums.minimums[t]);
+                    }
+                }
+                let factor = _mm512_broadcastss_ps(factors);
+                sums.products[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), factor, sums.products[t]);
+            }
         }
     }
 }

@@ -99,8 +99,7 @@ impl<const N: usize> Codes<N> {
             let codes = self.look_up(_mm512_permutexvar_epi32(turned, indices));
             let [low, high] = nibbles(codes);
             // A nibble is two values.
-            let table = |values: &[u8; 16]| _mm512_broadcast_i32x4(_mm_loadu_si128(values.as_ptr().cast()));
-            let (first, second) = (table(&IQ2_FIRST), table(&IQ2_SECOND));
+            let (first, second) = (in_each_lane(&IQ2_FIRST), in_each_lane(&IQ2_SECOND));
             let (a, b) = (_mm512_shuffle_epi8(first, low), _mm512_shuffle_epi8(second, low));
             let (c, d) = (_mm512_shuffle_epi8(first, high), _mm512_shuffle_epi8(second, high));
             let (ab, cd) = (_mm512_unpacklo_epi8(a, b), _mm512_unpacklo_epi8(c, d));
@@ -141,10 +140,13 @@ unsafe fn nibbles(bytes: __m512i) -> [__m512i; 2] {
 #[inline(always)]
 pub(super) unsafe fn iq3_xxs_values(codes: __m512i) -> __m512i {
     // SAFETY: AVX-512 is the caller's.
-    unsafe {
-        let table = _mm512_broadcast_i32x4(_mm_loadu_si128(IQ3_XXS_VALUES.as_ptr().cast()));
-        _mm512_shuffle_epi8(table, codes)
-    }
+    unsafe { _mm512_shuffle_epi8(in_each_lane(&IQ3_XXS_VALUES), codes) }
+}
+
+#[inline(always)]
+unsafe fn in_each_lane(table: &[u8; 16]) -> __m512i {
+    // SAFETY: the table has sixteen bytes; AVX-512 is the caller's.
+    unsafe { _mm512_broadcast_i32x4(_mm_loadu_si128(table.as_ptr().cast())) }
 }
 
 /// Eight ternary points of eight values.
