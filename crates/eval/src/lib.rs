@@ -3,6 +3,7 @@
 //! Takes a loaded model and gives numbers; the program prints them.
 
 mod bench;
+pub mod choices;
 mod imatrix;
 mod log_softmax;
 mod logits;

@@ -1,38 +1,22 @@
 //! Measuring a small model of random weights: what is saved and compared agrees with plain sums over its logits; a model
 //! is no way from itself; what activations were observed is what the counts say.
 
+mod support;
+
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ascua::engine::Observe;
 use ascua::{ContextChoice, Flow, Model, ModelOptions, Precision};
 use ascua_convert::quantize::FileType;
-use ascua_eval::synthetic::{self, Shape};
+use ascua_eval::synthetic::Shape;
 use ascua_eval::{
     BaseLogits, ImatrixOptions, PerplexityOptions, imatrix, kl_divergence, logits, perplexity, perplexity_saving,
     strided, strided_context,
 };
+use support::{TINY, written};
 
 const WINDOW: usize = 32;
-const TINY: Shape = Shape {
-    name: "tiny",
-    layers: 2,
-    width: 64,
-    heads: 4,
-    key_value_heads: 2,
-    feed_forward: 96,
-    vocabulary: 301,
-    tied: true,
-    experts: 0,
-    experts_used: 0,
-};
-
-fn written(shape: &Shape, file_type: FileType) -> (tempfile::TempDir, PathBuf) {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("model.gguf");
-    synthetic::write(shape, file_type, &path).unwrap();
-    (directory, path)
-}
 
 fn opened(path: &Path, options: ModelOptions) -> Model {
     let context = ContextChoice::Tokens(2 * WINDOW);
@@ -78,9 +62,12 @@ fn perplexity_is_that_of_plain_sums() {
 #[test]
 fn strided_windows_score_each_token_once() {
     let (_directory, path) = written(&TINY, FileType::F32);
-    let mut model = opened(&path, ModelOptions::default());
-    let (stride, tokens) = (8, tokens(70));
+    let (stride, tokens) = (8, tokens(290));
     let window = strided_context(WINDOW, stride);
+    assert_eq!((window, strided_context(256, 64), strided_context(512, 0)), (256, 512, 512));
+    let context = ContextChoice::Tokens(window);
+    let mut model =
+        Model::open(&path, &ModelOptions { context, precision: Precision::Exact, ..ModelOptions::default() }).unwrap();
     let mut scored = Vec::new();
     let mut start = 0;
     while start < tokens.len() - window {

@@ -2,7 +2,7 @@
 //!
 //! Expected texts and perplexity were computed once by llama.cpp from the same file.
 
-use std::path::PathBuf;
+mod support;
 
 use ascua::sampler::{NoTokenText, SamplerChain, SamplerSettings};
 use ascua::tokenizer::EncodeOptions;
@@ -12,14 +12,8 @@ use ascua::{
 };
 use ascua_eval::{PerplexityOptions, perplexity};
 
-const FILE: &str = "models/SmolLM2-135M-Instruct.Q4_1.gguf";
-
 fn model(options: &ModelOptions) -> Model {
-    let assets = std::env::var_os("ASCUA_TEST_ASSETS")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/test-assets"), PathBuf::from);
-    let path = assets.join(FILE);
-    assert!(path.exists(), "{} is missing; `python3 .ci/assets.py --all` fetches it", path.display());
-    Model::open(path, options).expect("the model opens")
+    Model::open(support::real_model(), options).expect("the model opens")
 }
 
 fn options(threads: usize) -> ModelOptions {

@@ -8,12 +8,15 @@ use super::{Estimate, PerplexityError, PerplexityOptions};
 use crate::log_softmax::{LogSoftmax, evaluate_fresh};
 use crate::windows::TextError;
 
-/// The context that [`strided`] needs.
+/// llama.cpp rounds its contexts up to a multiple of this (`llama_context`), and its strided windows fill the context.
+const CONTEXT_STEP: usize = 256;
+
+/// The context that [`strided`] needs: the window and half a stride, rounded up to 256.
 pub fn strided_context(window: usize, stride: usize) -> usize {
-    window + stride / 2
+    (window + stride / 2).next_multiple_of(CONTEXT_STEP)
 }
 
-/// Perplexity as llama.cpp's `--ppl-stride` measures it: windows of the context and half a stride, a stride apart; the
+/// Perplexity as llama.cpp's `--ppl-stride` measures it: windows of [`strided_context`] tokens, a stride apart; the
 /// last `stride` tokens of each are scored. No window but the first begins with a beginning-of-sequence token.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
-//! `ascua perplexity`: how well a model predicts a text, how far it is from a larger one, how many questions it answers
-//! rightly.
+//! `ascua perplexity`: how well a model predicts a text, how far it is from a larger one, how many tasks it answers
+//! correctly.
 
+mod choices;
 mod divergence;
 mod text;
 
@@ -17,13 +18,18 @@ Examples:
   ascua perplexity smollm2 wiki.test.raw
   ascua perplexity model.gguf text.txt --ctx 512 --chunks 16 --json
   ascua perplexity model.gguf text.txt --ppl-stride 64
+  ascua perplexity model.gguf hellaswag_val_full.txt --hellaswag --tasks 400
+  ascua perplexity model.gguf winogrande-debiased-eval.csv --winogrande
+  ascua perplexity model.gguf mmlu-validation.bin --multiple-choice
   ascua perplexity model-f16.gguf text.txt --save-logits base.bin       what the large model says of a text …
   ascua perplexity model-q4_k_m.gguf --kl-divergence --save-logits base.bin     … and how far a small one is from it
 
 The text is cut into windows of --ctx tokens (default 512); the second half of each is scored. Figures are comparable with
-llama.cpp's at the same window and number of chunks; with a stride, at the same batch as window (its -b).
+llama.cpp's at the same window and number of chunks. With a stride the windows are of --ctx and half a stride, rounded up
+to 256, as llama.cpp's are where its batch is its window (-b).
 A file of probabilities takes two bytes for each token of the vocabulary and each token scored: 39 MB a chunk for a
 vocabulary of 150 000. It is llama.cpp's format.
+Of tasks with choices the likeliest is chosen by the mean log-probability of its tokens, with llama.cpp's rules.
 
 Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted by Ctrl-C";
 
@@ -32,19 +38,26 @@ const DEFAULT_WINDOW: usize = 512;
 /// Rows of logits kept at a time.
 const STEP_OUTPUTS: usize = 64;
 
-/// Measure how well a model predicts a text, or how far it is from another
+/// Measure how well a model predicts a text, how far it is from another, or how many tasks it answers correctly
 #[derive(Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Arguments {
     /// Model: a file, a short name, pypi:NAME, hf:OWNER/REPO[:QUANT], ms:OWNER/REPO or an address
     model: String,
 
-    /// Text file
+    /// Text file, or file of tasks
     #[arg(required_unless_present_any = ["kl_divergence", "text"])]
     file: Option<PathBuf>,
 
     /// The same
-    #[arg(short = 'f', long = "file", value_name = "FILE", conflicts_with = "file", hide = true)]
+    #[arg(
+        short = 'f',
+        long = "file",
+        alias = "binary-file",
+        value_name = "FILE",
+        conflicts_with = "file",
+        hide = true
+    )]
     text: Option<PathBuf>,
 
     /// Most windows to score [default: the whole text]
@@ -63,11 +76,27 @@ pub struct Arguments {
     #[arg(long, requires = "logits_file")]
     kl_divergence: bool,
 
+    /// Score a file of HellaSwag tasks: six lines each
+    #[arg(long, group = "choices", conflicts_with_all = ["logits_file", "ppl_stride", "chunks"])]
+    hellaswag: bool,
+
+    /// Score a file of WinoGrande tasks: CSV
+    #[arg(long, group = "choices", conflicts_with_all = ["logits_file", "ppl_stride", "chunks"])]
+    winogrande: bool,
+
+    /// Score a file of multiple-choice tasks (MMLU, ARC, TruthfulQA), in llama.cpp's binary format
+    #[arg(long, group = "choices", conflicts_with_all = ["logits_file", "ppl_stride", "chunks"])]
+    multiple_choice: bool,
+
+    /// Tasks to score, drawn as llama.cpp draws them; 0: all [default: all; of HellaSwag 400]
+    #[arg(long, visible_aliases = ["hellaswag-tasks", "winogrande-tasks", "multiple-choice-tasks"], value_name = "N", requires = "choices")]
+    tasks: Option<usize>,
+
     /// Replace what is at --save-logits
     #[arg(long)]
     force: bool,
 
-    /// Print a JSON object: perplexity, its standard error, the running estimates
+    /// Print a JSON object: perplexity, its standard error, the running estimates; or accuracy, its standard error, each task
     #[arg(long)]
     json: bool,
 
@@ -76,6 +105,9 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments) -> anyhow::Result<Status> {
+    if let Some(format) = arguments.format() {
+        return choices::run(&arguments, format, arguments.text_file()?);
+    }
     match &arguments.logits_file {
         Some(base) if arguments.kl_divergence => divergence::run(&arguments, base),
         Some(file) if file.is_file() && !arguments.force => Err(usage(
@@ -87,6 +119,16 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Status> {
 }
 
 impl Arguments {
+    /// The format of the tasks, where tasks are to be scored.
+    fn format(&self) -> Option<choices::Format> {
+        match (self.hellaswag, self.winogrande, self.multiple_choice) {
+            (true, _, _) => Some(choices::Format::HellaSwag),
+            (_, true, _) => Some(choices::Format::WinoGrande),
+            (_, _, true) => Some(choices::Format::MultipleChoice),
+            _ => None,
+        }
+    }
+
     /// The text file.
     fn text_file(&self) -> anyhow::Result<&PathBuf> {
         let file = self.file.as_ref().or(self.text.as_ref());
