@@ -68,7 +68,7 @@ impl From<&TaskResult> for TaskReport {
 
 pub fn run(arguments: &Arguments, format: Format, path: &Path) -> anyhow::Result<Status> {
     let file = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let mut options = arguments.options(arguments.window());
+    let mut options = arguments.options(arguments.window())?;
     options.sequences = CHOICE_SEQUENCES;
     let mut model = arguments.flags.load_with(&arguments.model, &options)?.model;
     let cannot_use = || format!("cannot use {}", path.display());
