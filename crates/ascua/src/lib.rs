@@ -40,7 +40,7 @@ pub use ascua_cpu::pool::{Placement, PlacementError, Workers, available_threads}
 pub use ascua_cpu::roofline;
 pub use ascua_engine as engine;
 pub use ascua_gguf as gguf;
-pub use ascua_graph::{MemoryPlan, Precision};
+pub use ascua_graph::{MemoryPlan, Precision, TimeShare};
 pub use ascua_models as models;
 pub use ascua_models::{Adapter, AdapterError, AdapterProblem, OpenAdapterError};
 pub use ascua_sampler as sampler;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use ascua_gguf::TensorData;
 use ascua_graph::null::memory_plan;
-use ascua_graph::ops::{GateActivation, OpDef};
+use ascua_graph::ops::{ExpertMatMul, GateActivation, MatMul, OpDef};
 use ascua_graph::{
     ALIGNMENT, CachedValues, CompileOptions, DeviceError, Graph, MemoryPlan, Node, Op, Place, Plan, RopeParameters,
     StateSpec, WeightId, WeightSource,
@@ -33,6 +33,9 @@ use crate::work::norm::RmsNormWork;
 use crate::work::rope::{RopeTableWork, RopeWork};
 use crate::work::select::SelectWork;
 use crate::work::square_sums::{ExpertSquareSumsWork, SquareSumsWork};
+
+/// What bringing activations to a product's layout is called in a profile.
+const PREPARING: &str = "activations";
 
 /// What a compilation depends on besides the graph.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +76,7 @@ pub(crate) fn compile(
         graph: graph.clone(),
         options: settings.options,
         threads,
+        profile: None,
         outputs: 0,
         tokens: 0,
     })
@@ -150,6 +154,8 @@ struct Compiler<'a> {
     partial: Option<Range<usize>>,
     scratch_bytes: usize,
     time: usize,
+    /// What the work of the current node is, in a profile.
+    label: String,
 }
 
 impl<'a> Compiler<'a> {
@@ -175,6 +181,7 @@ impl<'a> Compiler<'a> {
             partial: None,
             scratch_bytes: ALIGNMENT,
             time: 0,
+            label: String::new(),
         })
     }
 
@@ -262,10 +269,23 @@ impl<'a> Compiler<'a> {
         }
         self.reads.extend(reads);
         self.writes.extend(writes);
-        self.steps.push(Step { barrier, work: Box::new(work) });
+        self.steps.push(Step { barrier, work: Box::new(work), label: self.label.clone() });
+    }
+
+    /// What a node is in a profile: products with the type and shape of their weights.
+    fn label_of(&self, node: &Node) -> String {
+        let name = node.op.name();
+        match &node.op {
+            Op::MatMul(MatMul { weight, .. }) | Op::ExpertMatMul(ExpertMatMul { weight, .. }) => {
+                let spec = self.graph.weight_spec(*weight);
+                format!("{name} {} {} × {}", spec.tensor_type, spec.rows(), spec.columns())
+            }
+            _ => name.to_owned(),
+        }
     }
 
     fn node(&mut self, node: &Node) -> Result<(), DeviceError> {
+        self.label = self.label_of(node);
         let out = self.plan.place(node.output);
         let inputs: Vec<Place> = node.inputs.iter().map(|&v| self.plan.place(v)).collect();
         let reads: Vec<Resource> = inputs.iter().map(|place| self.arena(place)).collect();
@@ -344,7 +364,9 @@ impl<'a> Compiler<'a> {
         let (place, fresh) = self.prepare(Prepared { input, layout, tables: None });
         if fresh {
             let work = PrepareWork { layout, input, prepared: place.start };
+            let label = std::mem::replace(&mut self.label, PREPARING.to_owned());
             self.push(work, vec![self.arena(&input)], vec![Resource::Shared(place.clone())]);
+            self.label = label;
         }
         let scale = op.scale.map(|s| self.floats(s)).transpose()?.map_or(1.0, |s| s[0]);
         let (factor, bias_factor) = op.factors(scale);
@@ -485,7 +507,9 @@ impl<'a> Compiler<'a> {
         if fresh {
             let work = ExpertPrepareWork { layout, tables, input, prepared: place.start };
             let reads = vec![self.arena(&input), sorted.clone()];
+            let label = std::mem::replace(&mut self.label, PREPARING.to_owned());
             self.push(work, reads, vec![Resource::Shared(place.clone())]);
+            self.label = label;
         }
         let spec = self.graph.weight_spec(op.weight);
         let work = ExpertMatMulWork {

@@ -9,6 +9,7 @@ mod lanes;
 pub mod matmul;
 mod memory;
 pub mod pool;
+mod profile;
 mod program;
 pub mod roofline;
 pub mod rope;

@@ -4,12 +4,14 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use ascua_graph::null::check_step;
-use ascua_graph::{CompileOptions, DeviceError, Graph, Place, Program, StepInputs, ValueId};
+use ascua_graph::{CompileOptions, DeviceError, Graph, Place, Program, StepInputs, TimeShare, ValueId};
 
 use crate::memory::Buffer;
 use crate::pool::{ThreadPool, WorkCounters, Workers};
+use crate::profile::Profile;
 use crate::work::attention::LayerCache;
 
 /// One kind of work on the values of a step.
@@ -92,6 +94,8 @@ impl Context<'_> {
 pub(crate) struct Step {
     pub barrier: bool,
     pub work: Box<dyn Work>,
+    /// What it is, in a profile.
+    pub label: String,
 }
 
 /// Who walks the list.
@@ -113,6 +117,8 @@ pub(crate) struct CpuProgram {
     pub scratch: Buffer,
     pub scratch_bytes: usize,
     pub caches: Vec<LayerCache>,
+    /// Where the time goes, if somebody wants to know.
+    pub profile: Option<Profile>,
     /// Outputs of the last step.
     pub outputs: usize,
     pub tokens: usize,
@@ -131,14 +137,20 @@ impl Program for CpuProgram {
                 let start = self.scratch.start().add(worker.index * self.scratch_bytes);
                 std::slice::from_raw_parts_mut(start, self.scratch_bytes)
             };
-            for (step, counter) in self.steps.iter().zip(self.counters.iter()) {
+            let profile = self.profile.as_ref().filter(|_| worker.index == 0);
+            for (index, (step, counter)) in self.steps.iter().zip(self.counters.iter()).enumerate() {
+                let started = profile.map(|_| Instant::now());
                 if step.barrier {
                     worker.barrier();
                 }
+                let began = profile.map(|_| Instant::now());
                 let size = step.work.size(&context);
                 for pieces in worker.chunks(counter, size.pieces, size.chunk) {
                     // SAFETY: the counter hands out each piece once; barriers stand where work depends on work.
                     unsafe { step.work.run(&context, pieces, scratch) };
+                }
+                if let (Some(profile), Some(started), Some(began)) = (profile, started, began) {
+                    profile.add(index, started, began);
                 }
             }
         });
@@ -153,6 +165,14 @@ impl Program for CpuProgram {
             let start = self.arena.start().cast::<f32>().add(place.offset);
             std::slice::from_raw_parts(start, rows * place.shape.width)
         }
+    }
+
+    fn start_profile(&mut self) {
+        self.profile = Some(Profile::new(self.steps.len()));
+    }
+
+    fn profile(&self) -> Vec<TimeShare> {
+        self.profile.as_ref().map_or_else(Vec::new, |profile| profile.shares(&self.steps))
     }
 
     fn copy_block(&mut self, from: u32, to: u32) -> Result<(), DeviceError> {

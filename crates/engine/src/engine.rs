@@ -6,7 +6,7 @@
 use ascua_gguf::{Gguf, TensorType};
 use ascua_graph::{
     CacheSpec, CompileOptions, Device, Graph, MemoryPlan, Precision, Program, Run, StateSpec, StepInputs, StepLimits,
-    Tap, ValueId, WeightSource,
+    Tap, TimeShare, ValueId, WeightSource,
 };
 use ascua_models::adapter::{adapter_data, is_adapter};
 use ascua_models::{Adapter, FileCatalogue, ModelConfig, ModelError, architectures};
@@ -241,6 +241,16 @@ impl Engine {
     /// Tokens of the vocabulary.
     pub fn vocabulary(&self) -> usize {
         self.vocabulary
+    }
+
+    /// From now on, keeps the time that each kind of work takes.
+    pub fn start_profile(&mut self) {
+        self.program.start_profile();
+    }
+
+    /// The time of the steps since [`Engine::start_profile`], the longest first; nothing from a device that cannot tell.
+    pub fn profile(&self) -> Vec<TimeShare> {
+        self.program.profile()
     }
 
     /// What was observed so far; nothing where the engine gives logits.

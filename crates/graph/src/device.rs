@@ -144,6 +144,15 @@ pub trait Device: Send + Sync {
     ) -> Result<Box<dyn Program>, DeviceError>;
 }
 
+/// What one kind of work took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimeShare {
+    /// The operation, for products with the type and shape of the weights.
+    pub label: String,
+    /// Time on the clock.
+    pub time: std::time::Duration,
+}
+
 /// A compiled graph with its weights, cache and scratch.
 pub trait Program: Send {
     /// Runs one step.
@@ -154,6 +163,15 @@ pub trait Program: Send {
 
     /// The rows of an output value of the last step, `[rows, width]`.
     fn read(&self, value: ValueId) -> &[f32];
+
+    /// From now on, keeps the time that each kind of work takes; what was kept before is forgotten. A device may be
+    /// unable to.
+    fn start_profile(&mut self) {}
+
+    /// The time of the steps since [`Program::start_profile`] by kind of work, the longest first.
+    fn profile(&self) -> Vec<TimeShare> {
+        Vec::new()
+    }
 
     /// Copies the contents of one cache block to another (a shared block is about to be written).
     ///

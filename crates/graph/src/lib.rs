@@ -15,7 +15,7 @@ mod step;
 mod tap;
 mod weights;
 
-pub use device::{CacheSpec, CompileOptions, Device, DeviceError, MemoryPlan, Precision, Program};
+pub use device::{CacheSpec, CompileOptions, Device, DeviceError, MemoryPlan, Precision, Program, TimeShare};
 pub use graph::{CachedValues, Graph, Node, StateId, StateSpec, ValueId};
 pub use ops::Op;
 pub use plan::{ALIGNMENT, Place, Plan, StepLimits};

@@ -70,6 +70,10 @@ pub struct Arguments {
     #[arg(long)]
     roofline: bool,
 
+    /// Show where the time goes, by kind of work, after each test
+    #[arg(long, conflicts_with = "compare")]
+    profile: bool,
+
     /// Measure in turn with another setting or another build of the program
     #[arg(long, value_name = "FLAGS|PROGRAM", allow_hyphen_values = true, conflicts_with = "roofline")]
     compare: Option<String>,
@@ -122,6 +126,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Status> {
             let mut loaded = arguments.flags.load_with(model, &options)?.model;
             let work = ModelWork::of(loaded.file());
             for &test in &tests {
+                if arguments.profile {
+                    loaded.engine().start_profile();
+                }
                 let mut on_run = |_| if watch.is_raised() { Flow::Stop } else { Flow::Continue };
                 let result = bench(&mut loaded, test, arguments.tests.runs(), &mut on_run)?;
                 if watch.is_raised() {
@@ -129,6 +136,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Status> {
                 }
                 let row = Row::new(model, &options, &result);
                 let row = row.with_work(&work, &test, limits.as_ref());
+                let row = if arguments.profile { row.with_profile(&loaded.engine().profile()) } else { row };
                 printer.row(&row)?;
                 rows.push(row);
             }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ascua::{ModelOptions, available_threads};
+use ascua::{ModelOptions, TimeShare, available_threads};
 use ascua_eval::{BenchResult, BenchTest, ModelWork};
 use clap::ValueEnum;
 use serde::Serialize;
@@ -47,6 +47,18 @@ pub struct Row {
     /// What the machine could do of that at most.
     #[serde(skip_serializing_if = "Option::is_none")]
     limit_per_second: Option<f64>,
+    /// Where the time went, the uncounted run included.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    profile: Vec<Share>,
+}
+
+/// What one kind of work took.
+#[derive(Serialize)]
+struct Share {
+    work: String,
+    seconds: f64,
+    /// Of all time, from 0 to 1.
+    share: f64,
 }
 
 impl Row {
@@ -71,7 +83,25 @@ impl Row {
             weights_per_second: None,
             operations_per_second: None,
             limit_per_second: None,
+            profile: Vec::new(),
         }
+    }
+
+    /// Adds where the time went.
+    pub fn with_profile(mut self, shares: &[TimeShare]) -> Row {
+        let all: f64 = shares.iter().map(|share| share.time.as_secs_f64()).sum();
+        let share = |share: &TimeShare| {
+            let seconds = share.time.as_secs_f64();
+            Share { work: share.label.clone(), seconds, share: seconds / all.max(f64::MIN_POSITIVE) }
+        };
+        self.profile = shares.iter().map(share).collect();
+        self
+    }
+
+    /// The profile as lines; what takes less than a thousandth is left out.
+    fn profile_lines(&self) -> impl Iterator<Item = String> + '_ {
+        let shares = self.profile.iter().filter(|share| share.share >= 0.001);
+        shares.map(|share| format!("{:>6.1} %  {}", share.share * 100.0, share.work))
     }
 
     /// Adds what the model asked of the machine; a pair of prompt and generation asks for both and has no share.
@@ -170,9 +200,22 @@ impl Printer {
     pub fn finish(self, rows: &[Row]) -> anyhow::Result<()> {
         match self.format {
             Format::Json => output::json(&rows),
-            Format::Markdown | Format::Csv => Ok(()),
+            Format::Markdown => Ok(output::lines(&profiles(rows).collect::<Vec<_>>())?),
+            Format::Csv => {
+                profiles(rows).for_each(|line| output::note(&line));
+                Ok(())
+            }
         }
     }
+}
+
+/// The profiles of all rows that have one, as lines.
+fn profiles(rows: &[Row]) -> impl Iterator<Item = String> + '_ {
+    rows.iter().filter(|row| !row.profile.is_empty()).flat_map(|row| {
+        let title =
+            format!("\nwhere the time went, {}, {}, {} threads (the first of them)", row.model, row.test, row.threads);
+        std::iter::once(title).chain(row.profile_lines())
+    })
 }
 
 /// A value of a CSV row.

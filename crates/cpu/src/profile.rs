@@ -1,0 +1,56 @@
+//! Where the time of a program's steps goes, as its first worker sees it.
+//!
+//! Off until somebody asks. Then worker 0 reads the clock before it waits, before it works and after: three reads for
+//! each piece of the list, some 0.1 µs, of work that takes microseconds at least.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use ascua_graph::TimeShare;
+
+use crate::program::Step;
+
+/// Times by step of the list.
+#[derive(Default)]
+pub(crate) struct Profile {
+    steps: Vec<Times>,
+}
+
+/// Nanoseconds; only worker 0 adds to them.
+#[derive(Default)]
+struct Times {
+    waiting: AtomicU64,
+    working: AtomicU64,
+}
+
+impl Profile {
+    pub fn new(steps: usize) -> Profile {
+        Profile { steps: std::iter::repeat_with(Times::default).take(steps).collect() }
+    }
+
+    /// Adds what step `index` took: from `started` waiting for others, from `began` until now working.
+    pub fn add(&self, index: usize, started: Instant, began: Instant) {
+        let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let times = &self.steps[index];
+        times.waiting.fetch_add(nanoseconds(began - started), Ordering::Relaxed);
+        times.working.fetch_add(nanoseconds(began.elapsed()), Ordering::Relaxed);
+    }
+
+    /// The sums by label, the longest first; what was spent waiting has its own.
+    pub fn shares(&self, steps: &[Step]) -> Vec<TimeShare> {
+        let mut shares: Vec<TimeShare> = Vec::new();
+        let mut add = |label: &str, time: &AtomicU64| {
+            let time = Duration::from_nanos(time.load(Ordering::Relaxed));
+            match shares.iter_mut().find(|share| share.label == label) {
+                Some(share) => share.time += time,
+                None => shares.push(TimeShare { label: label.to_owned(), time }),
+            }
+        };
+        for (step, times) in steps.iter().zip(&self.steps) {
+            add(&step.label, &times.working);
+            add("waiting for other threads", &times.waiting);
+        }
+        shares.sort_by_key(|share| std::cmp::Reverse(share.time));
+        shares
+    }
+}
