@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use ascua::Adapter;
 use ascua::gguf::Gguf;
+use ascua_convert::convert::{base_of, is_checkpoint, is_peft};
+
+use crate::adapter_source;
 
 /// A value of `--lora`.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,8 +16,14 @@ pub struct AdapterFlag {
 }
 
 impl AdapterFlag {
-    /// Opens the adapter.
-    pub fn open(&self) -> anyhow::Result<Adapter> {
+    /// Opens the adapter; the directory of one of PEFT is converted. `model` is what the user called the model.
+    pub fn open(&self, model: &str) -> anyhow::Result<Adapter> {
+        if is_peft(&self.path) {
+            // The directory the adapter names comes first: the model may be another of the same kind.
+            let named = base_of(&self.path)?;
+            let base = named.as_deref().or_else(|| Some(Path::new(model)).filter(|model| is_checkpoint(model)));
+            return Ok(adapter_source::load(&self.path, base)?.scaled(self.scale)?);
+        }
         let file = Gguf::open(&self.path)?;
         Ok(Adapter::new(file, self.path.display().to_string())?.scaled(self.scale)?)
     }

@@ -10,7 +10,7 @@ use ascua::gguf::{GgufError, Malformed, TargetError};
 use ascua::models::{AdapterError, AdapterProblem, ModelError};
 use ascua::tokenizer::TokenizerError;
 use ascua_convert::checkpoint::CheckpointError;
-use ascua_convert::convert::ConvertError;
+use ascua_convert::convert::{ConvertError, PeftError};
 use ascua_convert::quantize::QuantizeError;
 use ascua_hub::HubError;
 
@@ -203,6 +203,12 @@ fn convert_hint(error: &ConvertError) -> Option<String> {
         ConvertError::UnknownTensor { .. } | ConvertError::Model(_) => {
             Some("does config.json belong to these weights? It may also be a variant that is not known yet".into())
         }
+        ConvertError::Peft(error) => match **error {
+            PeftError::NoBase { .. } => {
+                Some("ascua convert ADAPTER --base DIR -o lora.gguf, where DIR has the base model's config.json".into())
+            }
+            _ => None,
+        },
         ConvertError::Checkpoint(error) => match &**error {
             CheckpointError::MissingPart { .. } | CheckpointError::MissingNumber { .. } => {
                 Some("fetch the parts that are missing".into())

@@ -4,6 +4,7 @@
 //! and ends the process.
 
 mod adapter_flag;
+mod adapter_source;
 mod chat;
 mod checkpoint_source;
 mod commands;

@@ -94,6 +94,21 @@ impl MixFlags {
         matrix
     }
 
+    /// A flag that was given and chooses among types, which adapters do not have.
+    pub fn choice(&self) -> Option<&'static str> {
+        let given = [
+            (self.imatrix.is_some(), "--imatrix"),
+            (!self.include_weights.is_empty(), "--include-weights"),
+            (!self.exclude_weights.is_empty(), "--exclude-weights"),
+            (self.pure, "--pure"),
+            (!self.tensor_type.is_empty(), "--tensor-type"),
+            (self.tensor_type_file.is_some(), "--tensor-type-file"),
+            (self.output_tensor_type.is_some(), "--output-tensor-type"),
+            (self.token_embedding_type.is_some(), "--token-embedding-type"),
+        ];
+        given.into_iter().find(|(given, _)| *given).map(|(_, flag)| flag)
+    }
+
     /// The options of the mix `file_type`.
     pub fn options<'a>(&self, file_type: FileType, importance: Option<Importance<'a>>) -> anyhow::Result<Options<'a>> {
         let mut options = Options::new(file_type);

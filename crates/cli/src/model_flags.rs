@@ -1,15 +1,17 @@
 //! The flags that say how a model is opened, the same in every command that loads one.
 
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ascua::gguf::TensorType;
 use ascua::tokenizer::{Tokenizer, Warning};
 use ascua::{Adapter, ContextChoice, Isa, Model, ModelOptions, Opened, Precision, Workers};
+use ascua_convert::convert::{is_checkpoint, is_peft};
 use clap::{Args, ValueEnum};
 
 use crate::adapter_flag::{self, AdapterFlag};
+use crate::failure::usage;
 use crate::model_source::{self, SourceFlags};
 use crate::output;
 use crate::placement_flags::PlacementFlags;
@@ -60,7 +62,8 @@ pub struct ModelFlags<T: Args = ThreadCount> {
     #[arg(long, value_name = "NAME", help_heading = "Model")]
     pub pre_tokenizer: Option<String>,
 
-    /// LoRA adapter (GGUF) beside the weights, and how strongly it counts [default: 1]; several may be given
+    /// LoRA adapter beside the weights (GGUF, or a directory of PEFT), and how strongly it counts [default: 1]; can be
+    /// repeated
     #[arg(long, value_name = "FILE[:SCALE]", value_parser = adapter_flag::parse, help_heading = "Model")]
     lora: Vec<AdapterFlag>,
 
@@ -151,6 +154,10 @@ impl<T: Threads> ModelFlags<T> {
 
     /// Finds or fetches the model `name`; gives its path.
     pub fn resolve(&self, name: &str) -> anyhow::Result<PathBuf> {
+        if is_peft(Path::new(name)) && !is_checkpoint(Path::new(name)) {
+            let hint = format!("the model it was made for goes first: MODEL --lora {name}");
+            return Err(usage(format!("{name} is a LoRA adapter, not a model"), hint));
+        }
         Ok(model_source::resolve(name, &self.source)?)
     }
 
@@ -165,7 +172,7 @@ impl<T: Threads> ModelFlags<T> {
         let started = Instant::now();
         let mut options = options.clone();
         for flag in &self.lora {
-            options.adapters.push(flag.open()?);
+            options.adapters.push(flag.open(name)?);
         }
         let opened = Opened::new(&path, &options)?;
         if self.verbose {

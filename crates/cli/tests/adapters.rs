@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use ascua::gguf::{GgufWriter, Metadata, TensorType};
+use serde_json::{Map, Value, json};
 use support::Bench;
 
 /// Writes an adapter for the output of the tiny model.
@@ -95,4 +96,69 @@ fn an_adapter_in_the_wrong_place_or_of_another_model_is_told() {
     }
     assert!(bench.run(&["info", "a.gguf"]).success().contains("is an adapter"));
     bench.run(&["gguf", "check", "a.gguf"]).success();
+}
+
+/// Writes an adapter of PEFT beside the keys of the tiny model, and a directory that describes that model.
+fn peft(directory: &Path) {
+    let (base, adapter) = (directory.join("base"), directory.join("peft"));
+    fs::create_dir_all(&base).unwrap();
+    fs::create_dir_all(&adapter).unwrap();
+    let config = json!({"architectures": ["LlamaForCausalLM"], "num_attention_heads": 4, "num_key_value_heads": 2});
+    fs::write(base.join("config.json"), config.to_string()).unwrap();
+    let settings = json!({"peft_type": "LORA", "r": 2, "lora_alpha": 4, "base_model_name_or_path": "someone/tiny"});
+    fs::write(adapter.join("adapter_config.json"), settings.to_string()).unwrap();
+    let (mut header, mut data) = (Map::new(), Vec::new());
+    for (half, shape) in [("lora_A", [2, 32]), ("lora_B", [16, 2])] {
+        let start = data.len();
+        for at in 0..shape[0] * shape[1] {
+            data.extend_from_slice(&(((at * 7919) % 101) as f32 / 101.0 - 0.5).to_le_bytes());
+        }
+        let name = format!("base_model.model.model.layers.1.self_attn.k_proj.{half}.weight");
+        header.insert(name, json!({"dtype": "F32", "shape": shape, "data_offsets": [start, data.len()]}));
+    }
+    let header = Value::Object(header).to_string();
+    let file = [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &data].concat();
+    fs::write(adapter.join("adapter_model.safetensors"), file).unwrap();
+}
+
+#[test]
+fn an_adapter_of_peft_is_converted_or_taken_as_it_is() {
+    let bench = Bench::new();
+    peft(bench.directory.path());
+    let converted = bench.run(&["convert", "peft", "--base", "base", "-o", "k.gguf"]).success();
+    assert!(converted.contains("32.00 bits per weight") && converted.contains("k.gguf"), "{converted}");
+    let dump = bench.run(&["gguf", "dump", "k.gguf"]).success();
+    assert!(dump.contains("blk.1.attn_k.weight.lora_a") && dump.contains("adapter.lora.alpha"), "{dump}");
+    bench.run(&["convert", "peft", "--base", "base", "--type", "F16"]).success();
+    assert!(bench.directory.path().join("peft-F16.gguf").exists());
+    let logits = |flags: &[&str]| {
+        let words = ["logits", "{model}", "--tokens", "1,7,262", "--precision", "exact", "-o", "out.f32"];
+        let ended = bench.run(&[&words, flags].concat());
+        ended.success();
+        fs::read(bench.directory.path().join("out.f32")).unwrap()
+    };
+    let beside = logits(&["--lora", "k.gguf:2"]);
+    assert_ne!(beside, logits(&[]));
+    let absolute = bench.directory.path().join("base");
+    let settings = json!({"peft_type": "LORA", "r": 2, "lora_alpha": 4, "base_model_name_or_path": absolute});
+    let elsewhere = bench.run(&["run", "{model}", "hi", "--lora", "peft"]);
+    assert!(elsewhere.stderr.contains("the base model `someone/tiny`, which is no directory here"), "{elsewhere:?}");
+    assert!(elsewhere.stderr.contains("hint: ascua convert ADAPTER --base DIR"), "{elsewhere:?}");
+    fs::write(bench.directory.path().join("peft/adapter_config.json"), settings.to_string()).unwrap();
+    assert_eq!(logits(&["--lora", "peft:2"]), beside);
+
+    let cases: &[(&[&str], i32, &str)] = &[
+        (&["run", "peft", "hi"], 2, "peft is a LoRA adapter, not a model\nhint: the model it was made for goes first"),
+        (&["convert", "base", "--base", "base"], 2, "base is not the directory of a LoRA adapter"),
+        (&["convert", "peft", "--type", "Q4_K_M"], 2, "an adapter cannot be Q4_K_M"),
+        (&["convert", "peft", "--pure"], 2, "--pure is for models"),
+        (&["convert", "peft", "--no-tokenizer"], 2, "--no-tokenizer is for models"),
+        (&["convert", "peft", "--base", "nowhere"], 1, "nowhere: is not a directory"),
+        (&["convert", "peft", "-o", "k.gguf"], 1, "k.gguf exists\nhint: --force replaces it"),
+        (&["convert", "peft", "-o", "peft/adapter_model.safetensors", "--force"], 1, "is the input too"),
+    ];
+    for (arguments, code, expected) in cases {
+        let ended = bench.run(arguments);
+        assert!(ended.code == Some(*code) && ended.stderr.contains(expected), "{arguments:?}: {ended:?}");
+    }
 }

@@ -1,16 +1,16 @@
-//! `ascua convert`: writes a Hugging Face checkpoint as a model file.
+//! `ascua convert`: writes a Hugging Face checkpoint as a model file, or an adapter of PEFT as an adapter's.
 
 use std::path::{Path, PathBuf};
 
 use ascua::gguf::Metadata;
-use ascua_convert::convert::Conversion;
-use ascua_convert::quantize::{FileType, Plan};
+use ascua_convert::convert::{ADAPTER_TYPES, Conversion, is_checkpoint, is_peft};
+use ascua_convert::quantize::{FileType, Options, Plan};
 use clap::Args;
 
-use crate::checkpoint_source;
 use crate::failure::{Status, usage};
 use crate::mix_flags::{LoadedImportance, MixFlags};
 use crate::written_model::{Writing, finish};
+use crate::{adapter_source, checkpoint_source};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -19,10 +19,14 @@ Examples:
   ascua convert ./my-model --type Q4_K_M --imatrix model.imatrix.gguf
   ascua convert ./my-model --type Q8_0 --dry-run            sizes only, nothing is written
   ascua run ./my-model \"Hello\"                              converts into the cache, then runs
+  ascua convert ./my-lora --base ./my-model -o lora.gguf    a LoRA adapter of PEFT, for --lora
 
 The directory is as Hugging Face has it: config.json, the tokenizer's files, weights as safetensors or PyTorch's .bin,
 in one file or several, in F64, F32, BF16, F16 or FP8. Nothing in it is executed. `auto` takes the 16-bit type of the
 weights. Memory stays small however large the model is; the file appears when it is whole.
+
+The directory of a LoRA adapter has adapter_config.json and adapter_model.safetensors (or .bin). Of the base model its
+config.json is needed: from --base, or from the directory that the adapter names. Types are F32 (auto), F16, BF16, Q8_0.
 
 Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted by Ctrl-C";
 
@@ -30,9 +34,13 @@ Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted by Ctrl-C";
 #[derive(Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Arguments {
-    /// Directory with config.json, tokenizer and weights
+    /// Directory with config.json, tokenizer and weights; or of a LoRA adapter of PEFT
     #[arg(value_name = "DIR")]
     directory: PathBuf,
+
+    /// Directory of the model that an adapter was made for; its config.json is read, no weights
+    #[arg(long, value_name = "DIR")]
+    base: Option<PathBuf>,
 
     /// File to write [default: NAME-TYPE.gguf here]
     #[arg(long, short = 'o', visible_alias = "outfile", value_name = "FILE")]
@@ -63,8 +71,15 @@ enum TypeChoice {
 }
 
 pub fn run(arguments: Arguments) -> anyhow::Result<Status> {
-    let importance = arguments.mix.importance()?;
     let directory = arguments.directory.as_path();
+    if is_peft(directory) && (arguments.base.is_some() || !is_checkpoint(directory)) {
+        return run_adapter(&arguments);
+    }
+    if arguments.base.is_some() {
+        let hint = "it has adapter_config.json, and adapter_model.safetensors or .bin; of a model --base is not needed";
+        return Err(usage(format!("{} is not the directory of a LoRA adapter", directory.display()), hint));
+    }
+    let importance = arguments.mix.importance()?;
     let vocabulary = match arguments.no_tokenizer {
         true => Metadata::new(),
         false => checkpoint_source::tokenizer_keys(directory, arguments.pre_tokenizer.as_deref())?,
@@ -76,11 +91,39 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Status> {
     };
     let options = arguments.mix.options(file_type, LoadedImportance::as_option(&importance))?;
     let plan = Plan::new(&conversion, options)?;
-    let output = match arguments.output {
-        Some(output) => output,
-        None => PathBuf::from(format!("{}-{file_type}.gguf", name_of(directory)?)),
-    };
+    let output = arguments.output(file_type)?;
     finish(&plan, &Writing { verb: "converting", type_name: file_type.name(), output: &output }, &arguments.mix)
+}
+
+/// An adapter instead of a model.
+fn run_adapter(arguments: &Arguments) -> anyhow::Result<Status> {
+    let given = [(arguments.pre_tokenizer.is_some(), "--pre-tokenizer"), (arguments.no_tokenizer, "--no-tokenizer")];
+    let given = given.into_iter().find(|(given, _)| *given).map(|(_, flag)| flag);
+    if let Some(flag) = given.or_else(|| arguments.mix.choice()) {
+        return Err(usage(format!("{flag} is for models, and this is an adapter"), "--type gives all of it one type"));
+    }
+    let file_type = match arguments.file_type {
+        TypeChoice::Auto => FileType::F32,
+        TypeChoice::Type(file_type) if ADAPTER_TYPES.contains(&file_type) => file_type,
+        TypeChoice::Type(file_type) => {
+            return Err(usage(format!("an adapter cannot be {file_type}"), "--type F32, F16, BF16 or Q8_0"));
+        }
+    };
+    let conversion = adapter_source::open(&arguments.directory, arguments.base.as_deref(), file_type)?;
+    let options = Options { copy: true, ..arguments.mix.options(file_type, None)? };
+    let plan = Plan::new(&conversion, options)?;
+    let output = arguments.output(file_type)?;
+    finish(&plan, &Writing { verb: "converting", type_name: file_type.name(), output: &output }, &arguments.mix)
+}
+
+impl Arguments {
+    /// The file to write.
+    fn output(&self, file_type: FileType) -> anyhow::Result<PathBuf> {
+        match &self.output {
+            Some(output) => Ok(output.clone()),
+            None => Ok(PathBuf::from(format!("{}-{file_type}.gguf", name_of(&self.directory)?))),
+        }
+    }
 }
 
 /// The name of a directory, also of `.`.

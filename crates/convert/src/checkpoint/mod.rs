@@ -56,6 +56,26 @@ impl Checkpoint {
         Ok(Checkpoint { directory: directory.to_owned(), files: found.paths, tensors })
     }
 
+    /// Maps one file, whatever it is called, with the tensors it has.
+    pub fn open_file(path: &Path) -> Result<Checkpoint, CheckpointError> {
+        let mut tensors = BTreeMap::new();
+        for tensor in files::read(path, 0)? {
+            let name = tensor.name.clone();
+            if tensors.insert(name.clone(), tensor).is_some() {
+                return Err(CheckpointError::Tensor { path: path.to_owned(), name, problem: TensorProblem::Twice });
+            }
+        }
+        let directory = path.parent().unwrap_or(Path::new("")).to_owned();
+        Ok(Checkpoint { directory, files: vec![path.to_owned()], tensors })
+    }
+
+    /// Has a matrix read the other way round: its columns as rows.
+    pub(crate) fn transpose(&mut self, name: &str) {
+        if let Some(tensor) = self.tensors.get_mut(name) {
+            tensor.transpose();
+        }
+    }
+
     /// The directory.
     pub fn directory(&self) -> &Path {
         &self.directory

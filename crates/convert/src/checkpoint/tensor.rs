@@ -69,6 +69,17 @@ impl StoredTensor {
         Ok(StoredTensor { name, shape, dtype, file, data, strides })
     }
 
+    /// Swaps the last two dimensions, of those that have two.
+    pub(super) fn transpose(&mut self) {
+        let last = self.shape.len();
+        if last >= 2 {
+            let mut strides = self.strides.take().unwrap_or_else(|| dense_strides(&self.shape));
+            self.shape.swap(last - 1, last - 2);
+            strides.swap(last - 1, last - 2);
+            self.strides = Some(strides);
+        }
+    }
+
     /// Elements.
     pub fn elements(&self) -> u64 {
         self.shape.iter().product()

@@ -34,6 +34,8 @@ pub(super) struct Source {
     pub part: Part,
     pub paired_heads: Option<u64>,
     pub change: Change,
+    /// What the values are multiplied by in the end.
+    pub factor: f32,
 }
 
 impl Assembled {
@@ -136,7 +138,7 @@ fn stacked(
     Ok(Assembled { target, shape, content: Content::Stored(sources) })
 }
 
-fn divided(tensor: &StoredTensor, rows: u64, by: u64) -> Result<u64, ConvertError> {
+pub(super) fn divided(tensor: &StoredTensor, rows: u64, by: u64) -> Result<u64, ConvertError> {
     if by == 0 || !rows.is_multiple_of(by) {
         return Err(ConvertError::Rows { name: tensor.name.clone(), rows, by });
     }
@@ -154,7 +156,7 @@ fn source(
         return Err(checkpoint.problem(tensor, TensorProblem::NotFloats { dtype: tensor.dtype }).into());
     }
     let Piece { part, paired_heads, change, .. } = piece;
-    Ok(Source { name: tensor.name.clone(), dtype: tensor.dtype, scale, part, paired_heads, change })
+    Ok(Source { name: tensor.name.clone(), dtype: tensor.dtype, scale, part, paired_heads, change, factor: 1.0 })
 }
 
 /// Rows and columns that share a scale, of weights in 8 bits.

@@ -6,6 +6,7 @@ use ascua_gguf::Malformed;
 use ascua_models::ModelError;
 use ascua_models::hugging_face::ConfigError;
 
+use super::PeftError;
 use crate::checkpoint::CheckpointError;
 
 /// A checkpoint that cannot become a model file.
@@ -81,6 +82,9 @@ pub enum ConvertError {
         /// Parts, or heads and their halves.
         by: u64,
     },
+    /// The adapter cannot be converted.
+    #[error(transparent)]
+    Peft(Box<PeftError>),
     /// The tensor cannot be one of a model file.
     #[error(transparent)]
     Malformed(#[from] Malformed),
@@ -92,5 +96,11 @@ pub enum ConvertError {
 impl From<CheckpointError> for ConvertError {
     fn from(error: CheckpointError) -> ConvertError {
         ConvertError::Checkpoint(Box::new(error))
+    }
+}
+
+impl From<PeftError> for ConvertError {
+    fn from(error: PeftError) -> ConvertError {
+        ConvertError::Peft(Box::new(error))
     }
 }

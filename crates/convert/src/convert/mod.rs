@@ -4,8 +4,9 @@
 //! checkpoint ([`assemble`]), writes the keys ([`general`]) and asks the architecture whether all is there ([`check`]).
 //! Then it is [`Weights`] as any other model: [`crate::quantize::Plan`] chooses types and writes it in one pass, and each
 //! row is read from the checkpoint, moved, scaled and changed when it is encoded ([`rows`]). No tensor is ever whole in
-//! memory.
+//! memory. An adapter of PEFT becomes a file in the same way ([`adapter`]).
 
+mod adapter;
 mod assemble;
 mod check;
 mod error;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use ascua_gguf::{Metadata, TensorInfo, TensorType};
 use ascua_models::hugging_face::{Config, Family, Keys};
 
+pub use adapter::{ADAPTER_TYPES, AdapterConversion, AdapterOptions, PeftError, TensorOfAdapter, base_of, is_peft};
 pub use error::ConvertError;
 
 use self::assemble::Assembled;
@@ -39,6 +41,14 @@ pub fn is_checkpoint(directory: &Path) -> bool {
 pub fn architecture(directory: &Path) -> Result<&'static str, ConvertError> {
     let (config, family) = described(directory)?;
     Ok(family.architecture(&config))
+}
+
+/// Whether rows of a checkpoint's embedding past the last token of its tokenizer are left out of the file.
+///
+/// # Errors
+/// As [`architecture`].
+pub fn drops_surplus_tokens(directory: &Path) -> Result<bool, ConvertError> {
+    Ok(described(directory)?.1.drops_surplus_tokens())
 }
 
 /// A checkpoint to be written as GGUF.

@@ -84,6 +84,9 @@ impl Source {
                 values.iter_mut().for_each(|value| *value /= length);
             }
         }
+        if self.factor != 1.0 {
+            values.iter_mut().for_each(|value| *value *= self.factor);
+        }
     }
 }
 

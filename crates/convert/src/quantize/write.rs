@@ -53,22 +53,40 @@ impl Plan<'_> {
             check_target(target, self.weights.paths(), overwrite)?;
         }
         let progress = Mutex::new((0u64, report));
-        let mut writer = GgufWriter::new(self.metadata.clone());
-        for tensor in &self.tensors {
-            let importance = self.importance_of(&tensor.source)?;
-            let progress = &progress;
-            let source = TensorSource::stream(move |out| {
-                self.write_tensor(tensor, importance.as_deref(), progress, out).map_err(io::Error::other)
-            });
-            let TensorInfo { name, shape, tensor_type, .. } = &tensor.target;
-            writer.add(name.as_str(), shape.as_slice(), *tensor_type, source)?;
-        }
+        let mut writer = self.writer(&progress)?;
         if lengths.len() > 1 {
             writer.write_parts(prefix(path), &lengths, SplitKeyOrder::TensorsLast).map_err(ours)?;
         } else {
             writer.write_file(path).map_err(ours)?;
         }
         Ok(targets)
+    }
+
+    /// The bytes of the whole file, in memory.
+    ///
+    /// # Errors
+    /// A tensor cannot be read or encoded.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, QuantizeError> {
+        self.check()?;
+        let mut silent = |_: Progress<'_>| ControlFlow::Continue(());
+        let progress: Mutex<(u64, &mut Report<'_>)> = Mutex::new((0, &mut silent));
+        let mut bytes = Vec::new();
+        self.writer(&progress)?.write_to(&mut bytes).map_err(ours)?;
+        Ok(bytes)
+    }
+
+    /// A writer that makes each tensor when its turn comes.
+    fn writer<'w>(&'w self, progress: &'w Mutex<(u64, &mut Report<'_>)>) -> Result<GgufWriter<'w>, QuantizeError> {
+        let mut writer = GgufWriter::new(self.metadata.clone());
+        for tensor in &self.tensors {
+            let importance = self.importance_of(&tensor.source)?;
+            let source = TensorSource::stream(move |out| {
+                self.write_tensor(tensor, importance.as_deref(), progress, out).map_err(io::Error::other)
+            });
+            let TensorInfo { name, shape, tensor_type, .. } = &tensor.target;
+            writer.add(name.as_str(), shape.as_slice(), *tensor_type, source)?;
+        }
+        Ok(writer)
     }
 
     /// Finds what cannot be written, before anything is.

@@ -1,9 +1,10 @@
-"""Makes the expected logits of the tiny checkpoints: `python make.py` beside this file, with PyPI torch and transformers.
+"""Makes the expected logits of the tiny checkpoints: `python make.py` beside this file, with PyPI torch, transformers and peft.
 
 For each model NAME.json has `config` (its config.json), `tensors` (names and shapes; `*` runs over the layers, then the
 experts) and NAME.logits what the model answers to `tokens`, F32, [tokens, vocabulary]. The weights are not stored: they
 follow from the names by the rule in `values`, which the tests repeat. The families that transformers has only as remote
 code (Qwen 1, Baichuan) are computed here from their published definitions. `torch.bin` is a file as `torch.save` writes it.
+lora-NAME.json has an adapter: the model it is for, its adapter_config.json and tensors, a quarter of what the rule gives.
 """
 import collections, json, math, pathlib, re, tempfile
 import numpy as np, torch
@@ -227,6 +228,52 @@ def written(name, config):
     print(f"{name}: {len(shapes)} tensors, logits from {logits.min():.2f} to {logits.max():.2f}")
 
 
+def of_peft(base, lora):
+    """A model of MODELS with an adapter beside it, as PEFT runs it; the adapter's numbers follow from its tensors' names."""
+    from peft import LoraConfig, PeftModel, get_peft_model
+    from safetensors.torch import load_file, save_file
+    from transformers import AutoConfig, AutoModelForCausalLM
+    with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
+        pathlib.Path(first, "config.json").write_text(json.dumps(MODELS[base]))
+        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(first)).eval()
+        model.save_pretrained(first)
+        shapes = {name: list(t.shape) for name, t in load_file(first + "/model.safetensors").items()}
+        save_file({name: values(name, shape) for name, shape in shapes.items()}, first + "/model.safetensors",
+                  metadata={"format": "pt"})
+        load = lambda: AutoModelForCausalLM.from_pretrained(first, attn_implementation="eager", dtype=torch.float32).eval()
+        get_peft_model(load(), LoraConfig(**lora)).save_pretrained(second, save_embedding_layers=False)
+        shapes = {name: list(t.shape) for name, t in load_file(second + "/adapter_model.safetensors").items()}
+        save_file({name: values(name, shape) / 4 for name, shape in shapes.items()}, second + "/adapter_model.safetensors",
+                  metadata={"format": "pt"})
+        settings = json.loads(pathlib.Path(second, "adapter_config.json").read_text())
+        settings["base_model_name_or_path"] = None
+        settings["target_modules"] = sorted(settings["target_modules"])
+        with torch.no_grad():
+            return settings, shapes, PeftModel.from_pretrained(load(), second)(torch.tensor([tokens()])).logits[0]
+
+
+LAYER = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+ADAPTERS = {
+    "lora-llama": ("llama", dict(r=4, lora_alpha=6, target_modules=LAYER + ["embed_tokens", "lm_head"])),
+    "lora-llama-patterns": ("llama", dict(
+        r=4, lora_alpha=6, use_rslora=True, target_modules=LAYER, rank_pattern={"q_proj": 3, r"layers\.1\.mlp\..*": 2},
+        alpha_pattern={"k_proj": 5, r"model\.layers\.0\..*": 9, "down_proj": 3, "up_proj": 0})),
+    "lora-qwen2": ("qwen2", dict(r=4, lora_alpha=6, target_modules="all-linear")),
+    "lora-qwen3": ("qwen3", dict(r=3, lora_alpha=6, target_modules=LAYER + ["lm_head"])),
+    "lora-gemma3": ("gemma3-new", dict(r=4, lora_alpha=6, target_modules=LAYER + ["embed_tokens"])),
+    "lora-phi3": ("phi3", dict(r=4, lora_alpha=6, target_modules=["qkv_proj", "o_proj", "gate_up_proj", "down_proj"])),
+}
+
+
+def written_adapter(name, base, lora):
+    settings, shapes, logits = of_peft(base, lora)
+    text = json.dumps({"base": base, "settings": settings, "tensors": shapes}, indent=1)
+    text = re.sub(r"\[\s+([^\[\]{}]*?)\s+\]", lambda m: "[" + re.sub(r"\s+", " ", m[1]) + "]", text)
+    (HERE / f"{name}.json").write_text(text + "\n")
+    logits.float().contiguous().numpy().astype("<f4").tofile(HERE / f"{name}.logits")
+    print(f"{name}: {len(shapes)} tensors, logits from {logits.min():.2f} to {logits.max():.2f}")
+
+
 def torch_file():
     """Parameters, one storage seen twice, a transposed tensor, other types, and remarks on versions."""
     at = lambda name, *shape: values(name, shape)
@@ -248,4 +295,6 @@ def torch_file():
 if __name__ == "__main__":
     for name, config in MODELS.items():
         written(name, config)
+    for name, (base, lora) in ADAPTERS.items():
+        written_adapter(name, base, lora)
     torch_file()

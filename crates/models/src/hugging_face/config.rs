@@ -78,6 +78,12 @@ impl Config {
         }
     }
 
+    /// The same with an output of its own, where it shares the embedding: what is placed beside weights tells them apart.
+    pub fn untied(mut self) -> Config {
+        self.fields.insert("tie_word_embeddings".into(), Value::Bool(false));
+        self
+    }
+
     /// Its class.
     pub fn class(&self) -> &str {
         &self.class

@@ -1,0 +1,35 @@
+//! The directory of an adapter of PEFT as an adapter: converted as it is asked for.
+
+use std::path::Path;
+
+use ascua::Adapter;
+use ascua::gguf::Gguf;
+use ascua_convert::convert::{self, AdapterConversion, AdapterOptions, base_of, drops_surplus_tokens};
+use ascua_convert::quantize::{FileType, Options, Plan};
+use ascua_convert::vocabulary::{self, Facts};
+
+/// Opens the adapter in `directory`, made for the model in `base` or in the directory that its settings name.
+pub fn open(directory: &Path, base: Option<&Path>, file_type: FileType) -> anyhow::Result<AdapterConversion> {
+    let named = if base.is_none() { base_of(directory)? } else { None };
+    let base = base.or(named.as_deref());
+    let tokens = base.map(tokens).transpose()?.flatten();
+    Ok(AdapterConversion::open(directory, &AdapterOptions { base, file_type, tokens })?)
+}
+
+/// How many tokens the base's tokenizer has, where that matters and it is there.
+fn tokens(base: &Path) -> anyhow::Result<Option<u64>> {
+    if !drops_surplus_tokens(base)? {
+        return Ok(None);
+    }
+    let facts = Facts { architecture: convert::architecture(base)?, pre_tokenizer: None };
+    let read = vocabulary::read(base, &facts).ok();
+    Ok(read.and_then(|read| Some(read.metadata.strings("tokenizer.ggml.tokens").ok()??.len() as u64)))
+}
+
+/// The adapter in `directory`, in memory.
+pub fn load(directory: &Path, base: Option<&Path>) -> anyhow::Result<Adapter> {
+    let conversion = open(directory, base, FileType::F32)?;
+    let plan = Plan::new(&conversion, Options { copy: true, ..Options::new(FileType::F32) })?;
+    let file = Gguf::from_bytes(plan.to_bytes()?)?;
+    Ok(Adapter::new(file, directory.display().to_string())?)
+}
