@@ -282,7 +282,7 @@ fn local(source: &Source) -> Result<Option<PathBuf>, HubError> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            let names = siblings(directory, |_| true);
+            let names = siblings(directory, |name| !name.starts_with('.'));
             let near = near(&name, names.iter().map(String::as_str));
             Err(HubError::NoFile { path, near })
         }
