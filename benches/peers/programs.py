@@ -24,6 +24,10 @@ class Test:
         return ["-p", str(self.prompt), "-n", str(self.generate), "-d", str(self.depth)]
 
 
+# Types that no mix has for ordinary weights: the mix to begin with, and what is changed in it.
+OF_OTHERS = {"MXFP4": ("Q4_0", ["--tensor-type", "attn|ffn=mxfp4"])}
+
+
 class Ascua:
     def __init__(self, program: Path, threads: int):
         self.program, self.threads = program, threads
@@ -37,6 +41,9 @@ class Ascua:
         """A model of random weights, written once."""
         before = set(directory.glob("*.gguf"))
         path = directory / f"{shape}.{type}.gguf"
+        if not path.exists() and type in OF_OTHERS:
+            mix, flags = OF_OTHERS[type]
+            output([self.program, "quantize", self.write_shape(shape, "F16", directory), path, mix, *flags])
         if not path.exists():
             output([self.program, "bench", "--shape", shape, "--type", type, "--directory", directory,
                     "-p", 1, "-n", 0, "-r", 1])
