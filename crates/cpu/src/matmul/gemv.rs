@@ -46,9 +46,19 @@ pub(super) fn kernel(weight: TensorType, isa: Isa) -> Option<GemvKernel> {
 
 /// One type's dot products of `R` rows with `T` tokens.
 trait RowsDot {
+    const FOUR_BY_FOUR: FourByFour = FourByFour::PairsOfRows;
+
     /// # Safety
     /// Each pointer has a row of `cols` elements; each view covers as many.
     unsafe fn dot<const R: usize, const T: usize>(rows: [*const u8; R], cols: usize, x: [RowView; T]) -> [[f32; T]; R];
+}
+
+/// How four rows meet four tokens.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum FourByFour {
+    /// Sixteen sums at once: with as many registers and more.
+    Together,
+    PairsOfRows,
 }
 
 /// The loops over rows and tokens around a type's dot products.
@@ -68,6 +78,7 @@ unsafe fn drive<K: RowsDot>(task: Task<'_>, rows: Range<usize>) {
                 match task.tokens - token {
                     1 => block::<K, 4, 1>(&task, streams, token),
                     2 | 3 => block::<K, 4, 2>(&task, streams, token),
+                    _ if K::FOUR_BY_FOUR == FourByFour::Together => block::<K, 4, 4>(&task, streams, token),
                     _ => {
                         block::<K, 2, 4>(&task, [streams[0], streams[1]], token);
                         block::<K, 2, 4>(&task, [streams[2], streams[3]], token);

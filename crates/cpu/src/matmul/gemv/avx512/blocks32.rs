@@ -6,7 +6,7 @@
 
 use std::arch::x86_64::*;
 
-use super::super::RowsDot;
+use super::super::{FourByFour, RowsDot};
 use super::prefetch;
 use crate::matmul::activation::RowView;
 use crate::matmul::integers::Offsets;
@@ -48,6 +48,8 @@ struct Sums<const R: usize, const T: usize> {
 }
 
 impl<B: Block32> RowsDot for Blocks32<B> {
+    const FOUR_BY_FOUR: FourByFour = FourByFour::Together;
+
     #[inline(always)]
     #[allow(clippy::needless_range_loop)] // several arrays walk together
     unsafe fn dot<const R: usize, const T: usize>(rows: [*const u8; R], cols: usize, x: [RowView; T]) -> [[f32; T]; R] {
@@ -97,14 +99,14 @@ unsafe fn step<B: Block32, const R: usize, const T: usize>(
         let mut low_x = [_mm512_setzero_si512(); T];
         let mut high_x = [_mm512_setzero_si512(); T];
         let mut start = [[_mm512_setzero_si512(); 2]; T];
-        let mut scales_x = [_mm_setzero_ps(); T];
+        let mut scales_x = [_mm512_setzero_ps(); T];
         let mut scaled_sums = [_mm_setzero_ps(); T];
         for t in 0..T {
             let values = x[t].values.add(group * 32);
             let (first, second) = (_mm512_loadu_si512(values.cast()), _mm512_loadu_si512(values.add(64).cast()));
             low_x[t] = _mm512_shuffle_i32x4::<0x88>(first, second);
             high_x[t] = _mm512_shuffle_i32x4::<0xdd>(first, second);
-            scales_x[t] = _mm_loadu_ps(x[t].scales.add(group));
+            scales_x[t] = by_lane(_mm_loadu_ps(x[t].scales.add(group)));
             if B::ZERO != 0 {
                 // Lane by lane, so that the integer sums are those of the signed weights, exactly.
                 let zero = _mm512_set1_epi8(B::ZERO as i8);
@@ -134,23 +136,21 @@ unsafe fn step<B: Block32, const R: usize, const T: usize>(
                 _ => prefetch::<129>(blocks[0]),
             }
             let [low, high] = B::values(blocks);
-            let [scales, second_scales] = B::scales(blocks);
+            let scales = B::scales(blocks);
+            let [scales, second_scales] = [by_lane(scales[0]), by_lane(scales[1])];
             for t in 0..T {
                 let dot = _mm512_dpbusd_epi32(start[t][0], low, low_x[t]);
                 let mut sum = sums.products[r][t];
                 match B::SCALES {
                     Scales::PerGroup => {
                         let dot = _mm512_dpbusd_epi32(dot, high, high_x[t]);
-                        sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), by_lane(_mm_mul_ps(scales, scales_x[t])), sum);
+                        sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_mul_ps(scales, scales_x[t]), sum);
                     }
                     Scales::PerHalf => {
                         let second = _mm512_dpbusd_epi32(start[t][1], high, high_x[t]);
-                        sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), by_lane(_mm_mul_ps(scales, scales_x[t])), sum);
-                        sum = _mm512_fmadd_ps(
-                            _mm512_cvtepi32_ps(second),
-                            by_lane(_mm_mul_ps(second_scales, scales_x[t])),
-                            sum,
-                        );
+                        sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_mul_ps(scales, scales_x[t]), sum);
+                        sum =
+                            _mm512_fmadd_ps(_mm512_cvtepi32_ps(second), _mm512_mul_ps(second_scales, scales_x[t]), sum);
                     }
                 }
                 sums.products[r][t] = sum;
