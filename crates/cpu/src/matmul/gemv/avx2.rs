@@ -5,8 +5,10 @@
 
 mod blocks32;
 mod k_quants;
+mod lattice;
 mod legacy;
 mod super_blocks;
+mod ternary;
 
 use std::arch::x86_64::*;
 use std::ops::Range;
@@ -32,6 +34,15 @@ pub(super) fn kernel(weight: TensorType) -> Option<GemvKernel> {
         TensorType::Q4_K => run::<SuperBlocks<k_quants::Q4K>>,
         TensorType::Q5_K => run::<SuperBlocks<k_quants::Q5K>>,
         TensorType::Q6_K => run::<SuperBlocks<k_quants::Q6K>>,
+        TensorType::TQ1_0 => run::<SuperBlocks<ternary::Tq1_0>>,
+        TensorType::TQ2_0 => run::<SuperBlocks<ternary::Tq2_0>>,
+        TensorType::IQ1_S => run::<SuperBlocks<lattice::Iq1S>>,
+        TensorType::IQ1_M => run::<SuperBlocks<lattice::Iq1M>>,
+        TensorType::IQ2_XXS => run::<SuperBlocks<lattice::Iq2Xxs>>,
+        TensorType::IQ2_XS => run::<SuperBlocks<lattice::Iq2Xs>>,
+        TensorType::IQ2_S => run::<SuperBlocks<lattice::Iq2S>>,
+        TensorType::IQ3_XXS => run::<SuperBlocks<lattice::Iq3Xxs>>,
+        TensorType::IQ3_S => run::<SuperBlocks<lattice::Iq3S>>,
         TensorType::IQ4_XS => run::<SuperBlocks<k_quants::Iq4Xs>>,
         _ => return None,
     })

@@ -163,13 +163,13 @@ const ONES: u64 = 0x0101_0101_0101_0101;
 /// Eight magnitudes of 1 to 127, negative where a bit of `signs` is set.
 #[inline(always)]
 fn signed(point: u64, signs: u8) -> u64 {
-    let mask = SPREAD[usize::from(signs)];
+    let mask = SIGN_BYTES[usize::from(signs)];
     // Complement and add one: the complement of at least 1 leaves room for the one within its byte.
     (point ^ mask) + (mask & ONES)
 }
 
 /// A byte of ones for every bit.
-static SPREAD: [u64; 256] = {
+pub(crate) static SIGN_BYTES: [u64; 256] = {
     let mut table = [0; 256];
     let mut bits = 0;
     while bits < 256 {

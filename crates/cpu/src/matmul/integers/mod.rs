@@ -11,6 +11,8 @@ mod lookup;
 mod tables;
 mod ternary;
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) use lattice::SIGN_BYTES;
 pub(crate) use legacy::halved_power_of_two;
 pub(crate) use tables::{IQ4_VALUES, MXFP4_VALUES};
 

@@ -180,7 +180,7 @@ impl SuperBlock for Iq4Xs {
 
 /// The bits of 32 bytes from bit `from` on, moved to bit `to` and masked.
 #[inline(always)]
-unsafe fn bits<const MASK: u8>(bytes: *const u8, from: usize, to: usize) -> __m256i {
+pub(super) unsafe fn bits<const MASK: u8>(bytes: *const u8, from: usize, to: usize) -> __m256i {
     // SAFETY: the caller's block has the 32 bytes.
     unsafe {
         let bytes = _mm256_loadu_si256(bytes.cast());
@@ -195,7 +195,7 @@ unsafe fn bits<const MASK: u8>(bytes: *const u8, from: usize, to: usize) -> __m2
 
 /// Bytes 0, 2, 4, …, then 1, 3, 5, ….
 #[inline(always)]
-unsafe fn even_then_odd(bytes: __m128i) -> __m128i {
+pub(super) unsafe fn even_then_odd(bytes: __m128i) -> __m128i {
     // SAFETY: AVX2 is the caller's.
     unsafe { _mm_shuffle_epi8(bytes, _mm_setr_epi8(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15)) }
 }

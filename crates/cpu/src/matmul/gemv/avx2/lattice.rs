@@ -1,0 +1,310 @@
+//! How the lattice types are read with AVX2: IQ1, IQ2 and IQ3. Points and signs are loaded by eights.
+
+use std::arch::x86_64::*;
+
+use ascua_quant::tables::{EVEN_SIGNS, IQ1_GRID, IQ2_S_GRID, IQ2_XS_GRID, IQ2_XXS_GRID, IQ3_S_GRID, IQ3_XXS_GRID};
+
+use super::k_quants::even_then_odd;
+use super::super_blocks::{Correction, Header, SuperBlock};
+use super::{Stored, halves};
+use crate::matmul::integers::SIGN_BYTES;
+
+pub(super) struct Iq1S;
+pub(super) struct Iq1M;
+pub(super) struct Iq2Xxs;
+pub(super) struct Iq2Xs;
+pub(super) struct Iq2S;
+pub(super) struct Iq3Xxs;
+pub(super) struct Iq3S;
+
+// SAFETY of every block below: the frame passes a pointer to a whole block and parts below 8, and runs with AVX2.
+
+impl SuperBlock for Iq1S {
+    const BYTES: usize = 50;
+    const STORED: Stored = Stored::Signed;
+    const CORRECTION: Correction = Correction::None;
+
+    #[inline(always)]
+    unsafe fn header(block: *const u8) -> Header {
+        // SAFETY: as above.
+        unsafe {
+            let words = _mm_loadu_si128(block.add(34).cast());
+            let three = _mm_and_si128(_mm_srli_epi16::<12>(words), _mm_set1_epi16(7));
+            header(_mm256_broadcastsi128_si256(odd(three)), block, 0.125)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn values(block: *const u8, part: usize) -> __m256i {
+        // SAFETY: as above.
+        unsafe {
+            let word = usize::from(u16_at(block, 34 + 2 * part));
+            let mut points = [0; 4];
+            for (i, point) in points.iter_mut().enumerate() {
+                *point = IQ1_GRID[usize::from(*block.add(2 + 4 * part + i)) | (word >> (3 * i) & 7) << 8];
+            }
+            let shift = if word >> 15 == 0 { 1 } else { -1 };
+            _mm256_add_epi8(eighths(points), _mm256_set1_epi8(shift))
+        }
+    }
+}
+
+impl SuperBlock for Iq1M {
+    const BYTES: usize = 56;
+    const STORED: Stored = Stored::Signed;
+    const CORRECTION: Correction = Correction::None;
+
+    #[inline(always)]
+    unsafe fn header(block: *const u8) -> Header {
+        // SAFETY: as above.
+        unsafe {
+            let words = block.add(48).cast::<u64>().read_unaligned();
+            // Four times three bits of each word, brought to its top: first those of even groups, then of odd ones.
+            let twice = _mm_setr_epi8(0, 1, 0, 1, 2, 3, 2, 3, 4, 5, 4, 5, 6, 7, 6, 7);
+            let twice = _mm256_broadcastsi128_si256(_mm_shuffle_epi8(_mm_cvtsi64_si128(words as i64), twice));
+            let (even, odds) = (_mm_set1_epi32(1 << 23 | 1 << 13), _mm_set1_epi32(1 << 20 | 1 << 10));
+            let threes = _mm256_srli_epi16::<13>(_mm256_mullo_epi16(twice, _mm256_set_m128i(odds, even)));
+            let scales = _mm256_add_epi16(_mm256_add_epi16(threes, threes), _mm256_set1_epi16(1));
+            let bits = words >> 12 & 0xf | words >> 24 & 0xf0 | words >> 36 & 0xf00 | words >> 48 & 0xf000;
+            let factors = _mm_mul_ps(halves(bits as u32), _mm_set1_ps(0.125));
+            Header { scales, of_sums: _mm256_setzero_si256(), factors }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn values(block: *const u8, part: usize) -> __m256i {
+        // SAFETY: as above.
+        unsafe {
+            let nibbles = usize::from(u16_at(block, 32 + 2 * part));
+            let (mut points, mut shifts) = ([0; 4], [0; 4]);
+            for i in 0..4 {
+                let nibble = nibbles >> (4 * i);
+                points[i] = IQ1_GRID[usize::from(*block.add(4 * part + i)) | (nibble & 7) << 8];
+                shifts[i] = SHIFTS[nibble >> 3 & 1];
+            }
+            _mm256_add_epi8(eighths(points), eights(shifts))
+        }
+    }
+}
+
+impl SuperBlock for Iq2Xxs {
+    const BYTES: usize = 66;
+    const STORED: Stored = Stored::Signed;
+    const CORRECTION: Correction = Correction::None;
+
+    #[inline(always)]
+    unsafe fn header(block: *const u8) -> Header {
+        // SAFETY: as above.
+        unsafe {
+            let group = |g: usize| block.add(2 + 8 * g).cast::<u64>().read_unaligned() >> 60;
+            let mut nibbles = 0;
+            for g in 0..8 {
+                nibbles |= group(g) << (8 * g);
+            }
+            let scales = odd(_mm_cvtepu8_epi16(_mm_cvtsi64_si128(nibbles as i64)));
+            header(_mm256_broadcastsi128_si256(scales), block, 0.125)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn values(block: *const u8, part: usize) -> __m256i {
+        // SAFETY: as above.
+        unsafe {
+            let word = block.add(2 + 8 * part + 4).cast::<u32>().read_unaligned();
+            let mut points = [0; 4];
+            for (i, point) in points.iter_mut().enumerate() {
+                *point = IQ2_XXS_GRID[usize::from(*block.add(2 + 8 * part + i))];
+            }
+            signed(eights(points), even_signs(word))
+        }
+    }
+}
+
+impl SuperBlock for Iq2Xs {
+    const BYTES: usize = 74;
+    const STORED: Stored = Stored::Signed;
+    const CORRECTION: Correction = Correction::None;
+
+    #[inline(always)]
+    unsafe fn header(block: *const u8) -> Header {
+        // SAFETY: as above.
+        unsafe { header(odd_nibbles(block.add(66)), block, 0.125) }
+    }
+
+    #[inline(always)]
+    unsafe fn values(block: *const u8, part: usize) -> __m256i {
+        // SAFETY: as above.
+        unsafe {
+            let (mut points, mut signs) = ([0; 4], [0; 4]);
+            for i in 0..4 {
+                let word = usize::from(u16_at(block, 2 + 8 * part + 2 * i));
+                points[i] = IQ2_XS_GRID[word & 511];
+                signs[i] = EVEN_SIGNS[word >> 9];
+            }
+            signed(eights(points), signs)
+        }
+    }
+}
+
+impl SuperBlock for Iq2S {
+    const BYTES: usize = 82;
+    const STORED: Stored = Stored::Signed;
+    const CORRECTION: Correction = Correction::None;
+
+    #[inline(always)]
+    unsafe fn header(block: *const u8) -> Header {
+        // SAFETY: as above.
+        unsafe { header(odd_nibbles(block.add(74)), block, 0.125) }
+    }
+
+    #[inline(always)]
+    unsafe fn values(block: *const u8, part: usize) -> __m256i {
+        // SAFETY: as above.
+        unsafe {
+            let upper = usize::from(*block.add(66 + part));
+            let mut points = [0; 4];
+            for (i, point) in points.iter_mut().enumerate() {
+                *point = IQ2_S_GRID[usize::from(*block.add(2 + 4 * part + i)) | (upper >> (2 * i) & 3) << 8];
+            }
+            signed(eights(points), block.add(34 + 4 * part).cast::<[u8; 4]>().read())
+        }
+    }
+}
+
+impl SuperBlock for Iq3Xxs {
+    const BYTES: usize = 98;
+    const STORED: Stored = Stored::Signed;
+    const CORRECTION: Correction = Correction::None;
+
+    #[inline(always)]
+    unsafe fn header(block: *const u8) -> Header {
+        // SAFETY: as above.
+        unsafe {
+            let words = _mm256_srli_epi32::<28>(_mm256_loadu_si256(block.add(66).cast()));
+            let nibbles = _mm_packs_epi32(_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
+            header(_mm256_broadcastsi128_si256(odd(nibbles)), block, 0.25)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn values(block: *const u8, part: usize) -> __m256i {
+        // SAFETY: as above.
+        unsafe {
+            let word = block.add(66 + 4 * part).cast::<u32>().read_unaligned();
+            let mut points = [0; 8];
+            for (i, point) in points.iter_mut().enumerate() {
+                *point = IQ3_XXS_GRID[usize::from(*block.add(2 + 8 * part + i))];
+            }
+            signed(fours(points), even_signs(word))
+        }
+    }
+}
+
+impl SuperBlock for Iq3S {
+    const BYTES: usize = 110;
+    const STORED: Stored = Stored::Signed;
+    const CORRECTION: Correction = Correction::None;
+
+    #[inline(always)]
+    unsafe fn header(block: *const u8) -> Header {
+        // SAFETY: as above.
+        unsafe {
+            let bytes = _mm_cvtsi32_si128(block.add(106).cast::<i32>().read_unaligned());
+            let scales = odd(_mm_cvtepu8_epi16(in_nibbles(bytes)));
+            header(_mm256_broadcastsi128_si256(scales), block, 1.0)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn values(block: *const u8, part: usize) -> __m256i {
+        // SAFETY: as above.
+        unsafe {
+            let ninth = usize::from(*block.add(66 + part));
+            let mut points = [0; 8];
+            for (i, point) in points.iter_mut().enumerate() {
+                *point = IQ3_S_GRID[usize::from(*block.add(2 + 8 * part + i)) | (ninth >> i & 1) << 8];
+            }
+            signed(fours(points), block.add(74 + 4 * part).cast::<[u8; 4]>().read())
+        }
+    }
+}
+
+/// An eighth up and an eighth down, for eight values.
+const SHIFTS: [u64; 2] = [0x0101_0101_0101_0101, u64::MAX];
+
+#[inline(always)]
+unsafe fn u16_at(block: *const u8, at: usize) -> u16 {
+    // SAFETY: the caller's block has the bytes.
+    unsafe { block.add(at).cast::<u16>().read_unaligned() }
+}
+
+/// The header of a block that begins with its scale, to be multiplied by `unit`.
+#[inline(always)]
+unsafe fn header(scales: __m256i, block: *const u8, unit: f32) -> Header {
+    // SAFETY: the caller's block has the bytes.
+    unsafe {
+        let factors = _mm_mul_ps(halves(u32::from(u16_at(block, 0))), _mm_set1_ps(unit));
+        Header { scales, of_sums: _mm256_setzero_si256(), factors }
+    }
+}
+
+#[inline(always)]
+unsafe fn eights(points: [u64; 4]) -> __m256i {
+    // SAFETY: AVX2 is the caller's.
+    unsafe { _mm256_setr_epi64x(points[0] as i64, points[1] as i64, points[2] as i64, points[3] as i64) }
+}
+
+#[inline(always)]
+unsafe fn fours(points: [u32; 8]) -> __m256i {
+    let two = |i: usize| u64::from(points[2 * i]) | u64::from(points[2 * i + 1]) << 32;
+    // SAFETY: AVX2 is the caller's.
+    unsafe { eights([two(0), two(1), two(2), two(3)]) }
+}
+
+/// Ternary values in eighths.
+#[inline(always)]
+unsafe fn eighths(points: [u64; 4]) -> __m256i {
+    // SAFETY: AVX2 is the caller's.
+    unsafe { _mm256_and_si256(_mm256_slli_epi64::<3>(eights(points)), _mm256_set1_epi8(-8)) }
+}
+
+/// Negates the magnitudes whose bit is set.
+#[inline(always)]
+unsafe fn signed(magnitudes: __m256i, signs: [u8; 4]) -> __m256i {
+    // SAFETY: AVX2 is the caller's.
+    unsafe {
+        let negative = eights(signs.map(|signs| SIGN_BYTES[usize::from(signs)]));
+        _mm256_sub_epi8(_mm256_xor_si256(magnitudes, negative), negative)
+    }
+}
+
+/// The signs of four points from seven bits each.
+#[inline(always)]
+fn even_signs(word: u32) -> [u8; 4] {
+    [0, 7, 14, 21].map(|shift| EVEN_SIGNS[(word >> shift & 127) as usize])
+}
+
+/// Twice the words, plus one.
+#[inline(always)]
+unsafe fn odd(words: __m128i) -> __m128i {
+    // SAFETY: AVX2 is the caller's.
+    unsafe { _mm_add_epi16(_mm_add_epi16(words, words), _mm_set1_epi16(1)) }
+}
+
+/// The nibbles of the lower eight bytes, low ones first.
+#[inline(always)]
+unsafe fn in_nibbles(bytes: __m128i) -> __m128i {
+    // SAFETY: AVX2 is the caller's.
+    unsafe { _mm_and_si128(_mm_unpacklo_epi8(bytes, _mm_srli_epi16::<4>(bytes)), _mm_set1_epi8(15)) }
+}
+
+/// Twice sixteen nibbles, plus one, as scales.
+#[inline(always)]
+unsafe fn odd_nibbles(bytes: *const u8) -> __m256i {
+    // SAFETY: the caller's block has the eight bytes.
+    unsafe {
+        let nibbles = in_nibbles(_mm_loadl_epi64(bytes.cast()));
+        let odd = _mm_add_epi8(_mm_add_epi8(nibbles, nibbles), _mm_set1_epi8(1));
+        _mm256_cvtepi8_epi16(even_then_odd(odd))
+    }
+}
