@@ -11,8 +11,13 @@ mod int8;
 mod tokens;
 
 pub(super) use float::FloatLayout;
-pub(super) use int8::{ActivationGroup, Int8Layout, PanelView, Panels, RowView, SMALLEST, TOKENS_PER_PANEL};
-pub(super) use int16::{GROUP as GROUP16, Int16Layout, LARGEST as LARGEST16, Panel16};
+pub(super) use int8::{ActivationGroup, Int8Layout, PanelView, Panels, RowView, TOKENS_PER_PANEL};
+pub(super) use int16::{GROUP as GROUP16, Int16Layout};
+#[cfg(target_arch = "x86_64")]
+pub(super) use {
+    int8::SMALLEST,
+    int16::{LARGEST as LARGEST16, Panel16},
+};
 
 use super::InputRows;
 
