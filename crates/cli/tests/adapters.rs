@@ -96,6 +96,16 @@ fn an_adapter_in_the_wrong_place_or_of_another_model_is_told() {
     }
     assert!(bench.run(&["info", "a.gguf"]).success().contains("is an adapter"));
     bench.run(&["gguf", "check", "a.gguf"]).success();
+    let mut metadata = Metadata::new();
+    for (key, value) in [("general.architecture", "llama"), ("general.type", "adapter"), ("adapter.type", "lora")] {
+        metadata.insert(key, value);
+    }
+    let mut writer = GgufWriter::new(metadata);
+    writer.add("output.weight.lora_a", vec![32, 2], TensorType::F32, vec![0; 256]).unwrap();
+    writer.write_file(bench.directory.path().join("half.gguf")).unwrap();
+    let ended = bench.run(&["gguf", "check", "half.gguf"]);
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(ended.stdout.contains("`output.weight.lora_a` has no partner `output.weight.lora_b`"), "{ended:?}");
 }
 
 /// Writes an adapter of PEFT beside the keys of the tiny model, and a directory that describes that model.
