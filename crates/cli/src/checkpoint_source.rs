@@ -68,8 +68,3 @@ pub fn tokenizer_keys(directory: &Path, pre_tokenizer: Option<&str>) -> anyhow::
     read.warnings.iter().for_each(|warning| output::warn(&warning.to_string()));
     Ok(read.metadata)
 }
-
-/// A type by its name, for flags.
-pub fn file_type(name: &str) -> Result<FileType, String> {
-    name.parse().map_err(|()| "one of `ascua quantize --list-types` is needed, such as F16, Q8_0, Q4_K_M".into())
-}

@@ -20,7 +20,7 @@ pub struct SourceFlags {
     pub offline: bool,
 
     /// Type that a checkpoint's directory is converted to, once [default: Q4_K_M; Q8_0 for small models]
-    #[arg(long, value_name = "TYPE", help_heading = "Model", value_parser = checkpoint_source::file_type)]
+    #[arg(long, value_name = "TYPE", help_heading = "Model", value_parser = crate::file_type::of_flag)]
     pub checkpoint_type: Option<FileType>,
 }
 

@@ -31,6 +31,7 @@ pub fn finish(plan: &Plan<'_>, writing: &Writing<'_>, flags: &MixFlags) -> anyho
     warn_of_plan(plan);
     let mut report = Report {
         output: Vec::new(),
+        parts: 0,
         file_type: writing.type_name,
         bytes_before: plan.bytes_before(),
         bytes_after: plan.bytes_after(),
@@ -39,11 +40,16 @@ pub fn finish(plan: &Plan<'_>, writing: &Writing<'_>, flags: &MixFlags) -> anyho
         seconds: None,
         tensors: plan.tensors.iter().map(TensorReport::from).collect(),
     };
-    if !flags.dry_run {
+    if flags.dry_run {
+        report.parts = plan.targets(writing.output)?.len();
+    } else {
         let overwrite = if flags.force { Overwrite::Replace } else { Overwrite::Never };
         let started = Instant::now();
         match write(plan, writing.verb, writing.output, overwrite, &Watch::new()) {
-            Ok(written) => report.output = written.iter().map(|path| path.display().to_string()).collect(),
+            Ok(written) => {
+                report.parts = written.len();
+                report.output = written.iter().map(|path| path.display().to_string()).collect();
+            }
             Err(QuantizeError::Stopped) => {
                 output::note("stopped; nothing was written");
                 return Ok(Status::Interrupted);
@@ -64,6 +70,7 @@ pub fn finish(plan: &Plan<'_>, writing: &Writing<'_>, flags: &MixFlags) -> anyho
 #[derive(Serialize)]
 struct Report {
     output: Vec<String>,
+    parts: usize,
     file_type: &'static str,
     bytes_before: u64,
     bytes_after: u64,
@@ -150,6 +157,9 @@ fn show(report: &Report) -> anyhow::Result<()> {
         .collect();
     let (before, after) = (bytes(report.bytes_before), bytes(report.bytes_after));
     let mut last = format!("{}: {before} → {after}, {:.2} bits per weight", report.file_type, report.bits_per_weight);
+    if report.parts > 1 {
+        last.push_str(&format!(", {} files", report.parts));
+    }
     if let Some(seconds) = report.seconds {
         last.push_str(&format!(", {seconds:.1} s: {}", report.output.join(", ")));
     }

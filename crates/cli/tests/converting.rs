@@ -14,27 +14,35 @@ const TOKENS: usize = 257;
 
 /// Writes a checkpoint of Llama's shape with a vocabulary of bytes.
 fn checkpoint(directory: &Path) {
+    write_checkpoint(directory, WIDTH, 1);
+}
+
+/// The same in any size.
+fn write_checkpoint(directory: &Path, width: usize, layers: usize) {
     fs::create_dir(directory).unwrap();
     let config = json!({
-        "architectures": ["LlamaForCausalLM"], "hidden_size": WIDTH, "intermediate_size": 64, "num_hidden_layers": 1,
+        "architectures": ["LlamaForCausalLM"], "hidden_size": width, "intermediate_size": 2 * width,
+        "num_hidden_layers": layers,
         "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": TOKENS, "max_position_embeddings": 128,
         "rms_norm_eps": 1e-5, "hidden_act": "silu", "eos_token_id": 256, "tie_word_embeddings": true,
     });
     fs::write(directory.join("config.json"), config.to_string()).unwrap();
     fs::write(directory.join("tokenizer.json"), tokenizer().to_string()).unwrap();
-    let mut shapes = vec![("model.embed_tokens".to_owned(), vec![TOKENS, WIDTH]), ("model.norm".into(), vec![WIDTH])];
-    for (name, shape) in [
-        ("input_layernorm", vec![WIDTH]),
-        ("post_attention_layernorm", vec![WIDTH]),
-        ("self_attn.q_proj", vec![WIDTH, WIDTH]),
-        ("self_attn.k_proj", vec![WIDTH / 2, WIDTH]),
-        ("self_attn.v_proj", vec![WIDTH / 2, WIDTH]),
-        ("self_attn.o_proj", vec![WIDTH, WIDTH]),
-        ("mlp.gate_proj", vec![64, WIDTH]),
-        ("mlp.up_proj", vec![64, WIDTH]),
-        ("mlp.down_proj", vec![WIDTH, 64]),
-    ] {
-        shapes.push((format!("model.layers.0.{name}"), shape));
+    let mut shapes = vec![("model.embed_tokens".to_owned(), vec![TOKENS, width]), ("model.norm".into(), vec![width])];
+    for layer in 0..layers {
+        for (name, shape) in [
+            ("input_layernorm", vec![width]),
+            ("post_attention_layernorm", vec![width]),
+            ("self_attn.q_proj", vec![width, width]),
+            ("self_attn.k_proj", vec![width / 2, width]),
+            ("self_attn.v_proj", vec![width / 2, width]),
+            ("self_attn.o_proj", vec![width, width]),
+            ("mlp.gate_proj", vec![2 * width, width]),
+            ("mlp.up_proj", vec![2 * width, width]),
+            ("mlp.down_proj", vec![width, 2 * width]),
+        ] {
+            shapes.push((format!("model.layers.{layer}.{name}"), shape));
+        }
     }
     let (mut header, mut data) = (Map::new(), Vec::new());
     for (number, (name, shape)) in shapes.into_iter().enumerate() {
@@ -140,4 +148,130 @@ fn what_cannot_be_converted_is_said_and_leaves_nothing() {
     assert!(ended.stderr.contains("model.safetensors: tensor `") && ended.stderr.contains("was it cut?"), "{ended:?}");
     assert_eq!(bench.run(&["list", "--json"]).success().trim(), "[]");
     assert_eq!(fs::read_dir(bench.directory.path()).unwrap().count(), before + 1, "nothing but `empty`");
+}
+
+#[test]
+fn parts_are_those_of_gguf_split() {
+    let bench = Bench::new();
+    checkpoint(&bench.directory.path().join("tiny"));
+    bench.run(&["convert", "tiny", "-o", "whole.gguf", "--type", "F16"]).success();
+    for (limit, more) in
+        [("--split-max-tensors", &["4"][..]), ("--split-max-size", &["8000", "--no-tensor-first-split"])]
+    {
+        let flags = [&[limit], more].concat();
+        let split = bench.run(&[&["gguf", "split", "whole.gguf", "expected", "--json"], &flags[..]].concat()).success();
+        let parts = serde_json::from_str::<Value>(&split).unwrap()["parts"].as_array().unwrap().len();
+        assert!(parts > 2, "{limit}: {parts} parts");
+        let convert = [&["convert", "tiny", "-o", "parts.gguf", "--type", "F16", "--json"], &flags[..]].concat();
+        let planned = bench.run(&[&convert[..], &["--dry-run"]].concat()).success();
+        assert_eq!(serde_json::from_str::<Value>(&planned).unwrap()["parts"], parts, "{limit}");
+        let report: Value = serde_json::from_str(&bench.run(&convert).success()).unwrap();
+        let written = report["output"].as_array().unwrap();
+        assert_eq!(written.len(), parts, "{limit}");
+        for (number, path) in (1..).zip(written) {
+            assert_eq!(*path, format!("parts-{number:05}-of-{parts:05}.gguf"));
+            let read = |name: &str| fs::read(bench.directory.path().join(name)).unwrap();
+            let expected = read(&format!("expected-{number:05}-of-{parts:05}.gguf"));
+            assert!(read(path.as_str().unwrap()) == expected, "{limit}: part {number}");
+        }
+        assert!(!bench.directory.path().join("parts.gguf").exists());
+        // What is there stays.
+        let again = bench.run(&convert);
+        assert!(again.code == Some(1) && again.stderr.contains("exists\nhint: --force replaces it"), "{again:?}");
+        let first = format!("parts-00001-of-{parts:05}.gguf");
+        let answer =
+            |model: &str| bench.run(&["run", "--raw", "--temp", "0", "-n", "4", "-m", model, "-p", "a"]).success();
+        assert_eq!(answer(&first), answer("whole.gguf"), "{limit}");
+    }
+    // One part is no split.
+    bench.run(&["convert", "tiny", "-o", "one.gguf", "--split-max-size", "1G"]).success();
+    assert!(bench.directory.path().join("one.gguf").exists());
+}
+
+#[test]
+fn a_pre_tokenizer_can_be_named() {
+    let bench = Bench::new();
+    checkpoint(&bench.directory.path().join("tiny"));
+    bench.run(&["convert", "tiny", "-o", "named.gguf", "--pre", "qwen2"]).success();
+    let dump = bench.run(&["gguf", "dump", "named.gguf", "--json", "--no-tensors"]).success();
+    let dump: Value = serde_json::from_str(&dump).unwrap();
+    assert_eq!(dump["metadata"]["tokenizer.ggml.pre"]["value"], "qwen2");
+    let unknown = bench.run(&["convert", "tiny", "-o", "unknown.gguf", "--pre", "qwen99"]);
+    assert_eq!(unknown.code, Some(1));
+    for part in ["qwen99", "llama-bpe", "qwen2"] {
+        assert!(unknown.stderr.contains(part), "no `{part}` in {unknown:?}");
+    }
+    let nothing = bench.run(&["convert", "tiny", "-o", "unknown.gguf", "--no-tensor-first-split"]);
+    assert!(nothing.code == Some(2) && nothing.stderr.contains("cuts nothing"), "{nothing:?}");
+    assert!(!bench.directory.path().join("unknown.gguf").exists());
+}
+
+/// Where nobody can write, whoever runs the test: under a file, and where the system makes all names itself.
+const UNWRITABLE: &[&str] = &[
+    "tiny.gguf/out.gguf",
+    #[cfg(target_os = "linux")]
+    "/proc/ascua/out.gguf",
+];
+
+#[test]
+fn a_place_that_cannot_be_written_is_named() {
+    let bench = Bench::new();
+    checkpoint(&bench.directory.path().join("tiny"));
+    let names = || fs::read_dir(bench.directory.path()).unwrap().count();
+    let before = names();
+    for &place in UNWRITABLE {
+        for arguments in [&["quantize", "{model}", place, "Q8_0"][..], &["convert", "tiny", "-o", place]] {
+            let ended = bench.run(arguments);
+            let named = ended.stderr.contains(&format!("{place}: ")) && !ended.stderr.contains("panicked");
+            assert!(ended.code == Some(1) && named, "{arguments:?}: {ended:?}");
+        }
+    }
+    assert_eq!(names(), before);
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_the_writing_and_leaves_nothing() {
+    use std::io::{BufRead as _, BufReader, Read as _};
+
+    use ascua_convert::quantize::FileType;
+    use ascua_eval::synthetic::{self, Shape};
+    use rustix::process::{Pid, Signal, kill_process};
+
+    // Large enough that nine tenths of the slowest type take seconds.
+    const LARGE: Shape = Shape {
+        name: "large",
+        layers: 8,
+        width: 512,
+        heads: 4,
+        key_value_heads: 4,
+        feed_forward: 1024,
+        vocabulary: 512,
+        tied: true,
+        experts: 0,
+        experts_used: 0,
+    };
+    let bench = Bench::new();
+    let path = |name: &str| bench.directory.path().join(name);
+    synthetic::write(&LARGE, FileType::F16, &path("large.gguf")).unwrap();
+    write_checkpoint(&path("large"), 512, 8);
+    let names = || fs::read_dir(bench.directory.path()).unwrap().count();
+    let before = names();
+    for arguments in [
+        &["quantize", "large.gguf", "out.gguf", "IQ3_S"][..],
+        &["convert", "large", "-o", "out.gguf", "--type", "IQ3_S"],
+        &["convert", "large", "-o", "out.gguf", "--type", "IQ3_S", "--split-max-tensors", "8"],
+    ] {
+        let mut child = bench.start(arguments);
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut told = String::new();
+        while !told.contains(" % of ") {
+            assert!(stderr.read_line(&mut told).unwrap() > 0, "{arguments:?} ended without progress: {told}");
+        }
+        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+        stderr.read_to_string(&mut told).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{arguments:?}: {told}");
+        assert!(told.contains("stopped; nothing was written"), "{arguments:?}: {told}");
+        assert_eq!(names(), before, "{arguments:?}");
+    }
 }

@@ -2,13 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use ascua::gguf::Metadata;
+use ascua::gguf::{FirstPart, Metadata};
 use ascua_convert::convert::{ADAPTER_TYPES, Conversion, is_checkpoint, is_peft};
-use ascua_convert::quantize::{FileType, Options, Plan};
+use ascua_convert::quantize::{FileType, Options, Parts, Plan};
 use clap::Args;
 
 use crate::failure::{Status, usage};
+use crate::file_type;
 use crate::mix_flags::{LoadedImportance, MixFlags};
+use crate::split_flags::SplitFlags;
 use crate::written_model::{Writing, finish};
 use crate::{adapter_source, checkpoint_source};
 
@@ -17,6 +19,7 @@ Examples:
   ascua convert ./my-model                                  as exact as the checkpoint
   ascua convert ./my-model -o model.gguf --type Q4_K_M      quantised on the way
   ascua convert ./my-model --type Q4_K_M --imatrix model.imatrix.gguf
+  ascua convert ./my-model --split-max-size 2G              my-model-00001-of-0000N.gguf and so on
   ascua convert ./my-model --type Q8_0 --dry-run            sizes only, nothing is written
   ascua run ./my-model \"Hello\"                              converts into the cache, then runs
   ascua convert ./my-lora --base ./my-model -o lora.gguf    a LoRA adapter of PEFT, for --lora
@@ -47,16 +50,19 @@ pub struct Arguments {
     output: Option<PathBuf>,
 
     /// Type: auto, F16, BF16, F32, Q8_0, Q4_K_M … (`ascua quantize --list-types` shows all)
-    #[arg(long = "type", visible_alias = "outtype", value_name = "TYPE", default_value = "auto", value_parser = file_type)]
+    #[arg(long = "type", visible_alias = "outtype", value_name = "TYPE", default_value = "auto", value_parser = type_choice)]
     file_type: TypeChoice,
 
     /// Pre-tokenizer to name instead of the one that is recognised
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, visible_alias = "pre", value_name = "NAME")]
     pre_tokenizer: Option<String>,
 
     /// Leave the tokenizer out: the model takes and gives token ids only
     #[arg(long)]
     no_tokenizer: bool,
+
+    #[command(flatten)]
+    split: SplitFlags,
 
     #[command(flatten)]
     mix: MixFlags,
@@ -89,7 +95,14 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Status> {
         TypeChoice::Type(file_type) => file_type,
         TypeChoice::Auto => conversion.closest_file_type(),
     };
-    let options = arguments.mix.options(file_type, LoadedImportance::as_option(&importance))?;
+    let mut options = arguments.mix.options(file_type, LoadedImportance::as_option(&importance))?;
+    options.parts = match arguments.split.limit() {
+        Some(limit) => Parts::Split { limit, first: arguments.split.first() },
+        None if arguments.split.first() == FirstPart::KeysAlone => {
+            return Err(usage("--no-tensor-first-split cuts nothing", "--split-max-size or --split-max-tensors does"));
+        }
+        None => Parts::One,
+    };
     let plan = Plan::new(&conversion, options)?;
     let output = arguments.output(file_type)?;
     finish(&plan, &Writing { verb: "converting", type_name: file_type.name(), output: &output }, &arguments.mix)
@@ -97,7 +110,11 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Status> {
 
 /// An adapter instead of a model.
 fn run_adapter(arguments: &Arguments) -> anyhow::Result<Status> {
-    let given = [(arguments.pre_tokenizer.is_some(), "--pre-tokenizer"), (arguments.no_tokenizer, "--no-tokenizer")];
+    let given = [
+        (arguments.pre_tokenizer.is_some(), "--pre-tokenizer"),
+        (arguments.no_tokenizer, "--no-tokenizer"),
+        (arguments.split.limit().is_some(), "a limit of parts"),
+    ];
     let given = given.into_iter().find(|(given, _)| *given).map(|(_, flag)| flag);
     if let Some(flag) = given.or_else(|| arguments.mix.choice()) {
         return Err(usage(format!("{flag} is for models, and this is an adapter"), "--type gives all of it one type"));
@@ -133,9 +150,9 @@ fn name_of(directory: &Path) -> anyhow::Result<String> {
     Ok(name.to_string_lossy().into_owned())
 }
 
-fn file_type(name: &str) -> Result<TypeChoice, String> {
+fn type_choice(name: &str) -> Result<TypeChoice, String> {
     if name.eq_ignore_ascii_case("auto") {
         return Ok(TypeChoice::Auto);
     }
-    checkpoint_source::file_type(name).map(TypeChoice::Type)
+    file_type::of_flag(name).map(TypeChoice::Type)
 }

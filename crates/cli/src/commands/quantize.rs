@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use ascua::gguf::Gguf;
 use ascua_convert::convert::is_checkpoint;
-use ascua_convert::quantize::{FileType, Plan};
+use ascua_convert::quantize::{FileType, Parts, Plan};
 use clap::Args;
 
 use crate::failure::{Status, usage};
+use crate::file_type;
 use crate::mix_flags::{LoadedImportance, MixFlags};
 use crate::model_source::{self, SourceFlags};
 use crate::output;
@@ -81,7 +82,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Status> {
     options.leave_output = arguments.leave_output_tensor;
     options.allow_requantize = arguments.allow_requantize;
     options.prune_layers = arguments.prune_layers.iter().copied().collect();
-    options.keep_split = arguments.keep_split;
+    options.parts = if arguments.keep_split { Parts::AsInput } else { Parts::One };
     options.threads = names.threads;
     if is_checkpoint(Path::new(&names.input)) {
         return Err(usage(
@@ -113,7 +114,7 @@ fn list_types(arguments: &Arguments) -> anyhow::Result<Status> {
 fn names(arguments: &Arguments) -> anyhow::Result<Names> {
     let is_copy = |name: &str| name.eq_ignore_ascii_case("copy");
     let parsed = |name: &str| if is_copy(name) { Some(None) } else { name.parse().ok().map(Some) };
-    let known = |name: &str| if is_copy(name) { Ok(None) } else { file_type(name).map(Some) };
+    let known = |name: &str| if is_copy(name) { Ok(None) } else { file_type::of_name(name).map(Some) };
     let (input, rest) = arguments.names.split_first().ok_or_else(|| usage("no model", "IN OUT TYPE"))?;
     let (output, file_type, threads) = match rest {
         [name] => (None, known(name)?, None),
@@ -130,10 +131,4 @@ fn names(arguments: &Arguments) -> anyhow::Result<Names> {
             .map_err(|_| usage(format!("the number of threads is `{threads}`"), "a whole number, after the type"))?,
     };
     Ok(Names { input: input.clone(), output, file_type, threads })
-}
-
-/// The file type called so.
-pub fn file_type(name: &str) -> anyhow::Result<FileType> {
-    let unknown = |()| usage(format!("unknown type `{name}`"), "`ascua quantize --list-types` shows the types");
-    name.parse().map_err(unknown)
 }

@@ -16,7 +16,7 @@ mod write;
 pub use ascua_gguf::Overwrite;
 pub use error::QuantizeError;
 pub use file_type::FileType;
-pub use plan::{Importance, Options, Plan, PlannedTensor, TypePattern, tensor_types};
+pub use plan::{Importance, Options, Parts, Plan, PlannedTensor, TypePattern, tensor_types};
 pub use write::Progress;
 
 pub(crate) use tensor_names::layer;

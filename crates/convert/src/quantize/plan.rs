@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap};
 
-use ascua_gguf::{Metadata, TensorInfo, TensorType, Value};
+use ascua_gguf::{FirstPart, Metadata, SplitLimit, TensorInfo, TensorType, Value};
 use fancy_regex::Regex;
 
 use super::mix::{self, Mix, Model};
@@ -37,10 +37,27 @@ pub struct Options<'a> {
     pub overrides: Vec<(String, Value)>,
     /// Layers to leave out.
     pub prune_layers: BTreeSet<u32>,
-    /// Write as many files as the input has.
-    pub keep_split: bool,
+    /// How many files there will be.
+    pub parts: Parts,
     /// Threads; 0: as many as the machine has.
     pub threads: usize,
+}
+
+/// Into how many files a model is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Parts {
+    /// One.
+    #[default]
+    One,
+    /// As many as the input has.
+    AsInput,
+    /// As `ascua gguf split` cuts a model.
+    Split {
+        /// When a new part begins.
+        limit: SplitLimit,
+        /// What is in the first part.
+        first: FirstPart,
+    },
 }
 
 /// An importance matrix and what the output says of it.
@@ -76,7 +93,7 @@ impl Options<'_> {
             allow_requantize: false,
             overrides: Vec::new(),
             prune_layers: BTreeSet::new(),
-            keep_split: false,
+            parts: Parts::One,
             threads: 0,
         }
     }
@@ -125,7 +142,7 @@ impl<'a> Plan<'a> {
         if tensors.is_empty() {
             return Err(QuantizeError::Nothing { file_type: options.file_type });
         }
-        if options.keep_split {
+        if options.parts == Parts::AsInput {
             // Within a part as the input has them.
             tensors.sort_by_key(|tensor| (tensor.source.part(), tensor.source.start()));
         }

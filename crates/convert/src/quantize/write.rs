@@ -15,7 +15,7 @@ use ascua_gguf::{
 };
 use ascua_quant::{QuantError, format};
 
-use super::{Plan, PlannedTensor, QuantizeError};
+use super::{Parts, Plan, PlannedTensor, QuantizeError};
 use crate::weights::TensorRows;
 
 /// Bytes of output encoded before they are written.
@@ -38,8 +38,8 @@ pub struct Progress<'a> {
 type Report<'r> = dyn FnMut(Progress<'_>) -> ControlFlow<()> + Send + 'r;
 
 impl Plan<'_> {
-    /// Writes the model at `path`, which appears whole or not at all; gives the files written. Where the parts of a split
-    /// model are kept, `path` without `.gguf` is their prefix.
+    /// Writes the model at `path`, which appears whole or not at all; gives the files written. Where there are several,
+    /// `path` without `.gguf` is their prefix.
     pub fn write(
         &self,
         path: &Path,
@@ -47,19 +47,34 @@ impl Plan<'_> {
         report: &mut Report<'_>,
     ) -> Result<Vec<PathBuf>, QuantizeError> {
         self.check()?;
-        let lengths = self.part_lengths();
+        let progress = Mutex::new((0u64, report));
+        let mut writer = self.writer(&progress)?;
+        let lengths = self.part_lengths(&writer)?;
         let targets = targets(path, lengths.len());
         for target in &targets {
             check_target(target, self.weights.paths(), overwrite)?;
         }
-        let progress = Mutex::new((0u64, report));
-        let mut writer = self.writer(&progress)?;
         if lengths.len() > 1 {
-            writer.write_parts(prefix(path), &lengths, SplitKeyOrder::TensorsLast).map_err(ours)?;
+            // Each tool's files have its own order of keys.
+            let order = match self.options.parts {
+                Parts::One | Parts::AsInput => SplitKeyOrder::TensorsLast,
+                Parts::Split { .. } => SplitKeyOrder::CountLast,
+            };
+            writer.write_parts(prefix(path), &lengths, order).map_err(ours)?;
         } else {
             writer.write_file(path).map_err(ours)?;
         }
         Ok(targets)
+    }
+
+    /// The files that [`Plan::write`] would write at `path`.
+    ///
+    /// # Errors
+    /// A tensor cannot stand in a file.
+    pub fn targets(&self, path: &Path) -> Result<Vec<PathBuf>, QuantizeError> {
+        let nobody: &mut Report<'_> = &mut |_| ControlFlow::Continue(());
+        let progress = Mutex::new((0, nobody));
+        Ok(targets(path, self.part_lengths(&self.writer(&progress)?)?.len()))
     }
 
     /// The bytes of the whole file, in memory.
@@ -119,15 +134,18 @@ impl Plan<'_> {
     }
 
     /// Tensors in each file.
-    fn part_lengths(&self) -> Vec<usize> {
-        if !self.options.keep_split {
-            return vec![self.tensors.len()];
+    fn part_lengths(&self, writer: &GgufWriter<'_>) -> Result<Vec<usize>, QuantizeError> {
+        match self.options.parts {
+            Parts::One => Ok(vec![self.tensors.len()]),
+            Parts::AsInput => {
+                let mut lengths = vec![0; self.weights.paths().len()];
+                for tensor in &self.tensors {
+                    lengths[tensor.source.part()] += 1;
+                }
+                Ok(lengths)
+            }
+            Parts::Split { limit, first } => Ok(writer.part_lengths(limit, first)?),
         }
-        let mut lengths = vec![0; self.weights.paths().len()];
-        for tensor in &self.tensors {
-            lengths[tensor.source.part()] += 1;
-        }
-        lengths
     }
 
     fn write_tensor(

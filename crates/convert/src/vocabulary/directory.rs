@@ -1,12 +1,11 @@
 //! The files of a checkpoint: read whole, within limits, errors with the file's name.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
 use super::{Problem, VocabularyError};
+use crate::bounded_file::{self, Unread};
 
 /// The longest file that is read; the longest real `tokenizer.json` has 33 MB.
 const LIMIT: u64 = 1 << 29;
@@ -28,15 +27,10 @@ impl Directory<'_> {
         if !self.has(name) {
             return Ok(None);
         }
-        let read = || {
-            let mut bytes = Vec::new();
-            let found = File::open(self.path(name))?.take(LIMIT + 1).read_to_end(&mut bytes)? as u64;
-            if found > LIMIT {
-                return Err(Problem::Size { found, limit: LIMIT });
-            }
-            Ok(bytes)
-        };
-        read().map(Some).map_err(|problem| self.fault(name, problem))
+        bounded_file::read(&self.path(name), LIMIT).map_err(|unread| match unread {
+            Unread::Io(error) => self.fault(name, error),
+            Unread::TooLong { found } => self.fault(name, Problem::Size { found, limit: LIMIT }),
+        })
     }
 
     /// The text of a file.

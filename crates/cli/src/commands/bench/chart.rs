@@ -1,4 +1,5 @@
-//! Bars in an SVG file: one for each row, its length the median, a line from the slowest to the fastest run.
+//! Bars in an SVG file: one for each row, its length the median, a line from the slowest to the fastest run. What differs by
+//! orders of magnitude, as prompts and generation do, stands in panels of its own.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -25,31 +26,56 @@ const LENGTH: f64 = 420.0;
 const NUMBER: usize = 90;
 /// Width of a letter, about.
 const LETTER: usize = 8;
-/// Height of the title.
-const TOP: usize = 36;
+/// Height of a panel's title.
+const TITLE: usize = 36;
+/// Room below a panel.
+const BOTTOM: usize = 8;
 
-/// Writes the chart.
-pub fn write(path: &Path, title: &str, bars: &[Bar]) -> anyhow::Result<()> {
-    std::fs::write(path, chart(title, bars)).with_context(|| format!("cannot write {}", path.display()))
+/// Bars that share a scale.
+pub struct Panel {
+    /// What stands above them.
+    pub title: String,
+    /// The bars.
+    pub bars: Vec<Bar>,
 }
 
-/// The chart. Its grey text and orange bars can be read on white and on black.
-fn chart(title: &str, bars: &[Bar]) -> String {
-    let letters = bars.iter().map(|bar| bar.label.chars().count()).max().unwrap_or(0);
+/// Writes the chart.
+pub fn write(path: &Path, panels: &[Panel]) -> anyhow::Result<()> {
+    std::fs::write(path, chart(panels)).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// The chart, one panel below the other. Its grey text and orange bars can be read on white and on black.
+fn chart(panels: &[Panel]) -> String {
+    let bars = panels.iter().flat_map(|panel| &panel.bars);
+    let letters = bars.clone().map(|bar| bar.label.chars().count()).max().unwrap_or(0);
     let left = letters * LETTER + 16;
-    let longest = bars.iter().map(|bar| bar.value.max(bar.spread.1)).fold(f64::MIN_POSITIVE, f64::max);
-    let (width, height) = (left + LENGTH as usize + NUMBER, TOP + bars.len() * ROW + 8);
-    let length = |value: f64| value / longest * LENGTH;
+    let width = left + LENGTH as usize + NUMBER;
+    let height = panels.len() * (TITLE + BOTTOM) + bars.count() * ROW;
+    let title = panels.iter().map(|panel| panel.title.as_str()).collect::<Vec<_>>().join("; ");
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
          font-family=\"ui-monospace, monospace\" font-size=\"13\" fill=\"#808080\" role=\"img\">\n\
-         <title>{0}</title>\n<text x=\"{left}\" y=\"22\" font-weight=\"bold\">{0}</text>\n",
-        escaped(title)
+         <title>{}</title>\n",
+        escaped(&title)
     );
+    let mut top = 0;
+    for panel in panels {
+        draw(&mut svg, panel, left, top);
+        top += TITLE + panel.bars.len() * ROW + BOTTOM;
+    }
+    svg + "</svg>\n"
+}
+
+/// A panel whose bars begin at `left`.
+fn draw(svg: &mut String, Panel { title, bars }: &Panel, left: usize, top: usize) {
+    let longest = bars.iter().map(|bar| bar.value.max(bar.spread.1)).fold(f64::MIN_POSITIVE, f64::max);
+    let length = |value: f64| value / longest * LENGTH;
+    // Writing to a string cannot fail.
+    let _ = writeln!(svg, "<text x=\"{left}\" y=\"{}\" font-weight=\"bold\">{}</text>", top + 22, escaped(title));
     for (index, bar) in bars.iter().enumerate() {
-        let (top, middle) = (TOP + index * ROW, TOP + index * ROW + 9);
+        let top = top + TITLE + index * ROW;
+        let middle = top + 9;
         let end = length(bar.value.max(bar.spread.1)) + left as f64 + 8.0;
-        // Writing to a string cannot fail.
         let _ = write!(
             svg,
             "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>\n\
@@ -66,18 +92,35 @@ fn chart(title: &str, bars: &[Bar]) -> String {
             bar.value,
         );
     }
-    svg + "</svg>\n"
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn panel(title: &str, bars: &[(&str, f64)]) -> Panel {
+        let bars = bars.iter().map(|&(label, value)| Bar { label: label.into(), value, spread: (value, value) });
+        Panel { title: title.into(), bars: bars.collect() }
+    }
+
     #[test]
-    fn bars_are_as_long_as_their_numbers() {
-        let bar = |label: &str, value| Bar { label: label.into(), value, spread: (value, value) };
-        let svg = chart("a < b", &[bar("one & only", 50.0), bar("two", 100.0)]);
-        for part in ["a &lt; b", "one &amp; only", "width=\"210.0\"", "width=\"420.0\"", ">50.00<", ">100.00<"] {
+    fn bars_are_as_long_as_their_numbers_within_their_panel() {
+        let svg = chart(&[
+            panel("a < b", &[("one & only", 50.0), ("two", 100.0)]),
+            panel("generation", &[("three", 2.0), ("four", 1.5)]),
+        ]);
+        for part in [
+            "a &lt; b</text>",
+            "one &amp; only",
+            "y=\"36\" width=\"210.0\"",
+            "y=\"62\" width=\"420.0\"",
+            ">50.00<",
+            "<title>a &lt; b; generation</title>",
+            // Below the first panel, with its own scale.
+            "y=\"132\" width=\"420.0\"",
+            "y=\"158\" width=\"315.0\"",
+            "height=\"192\"",
+        ] {
             assert!(svg.contains(part), "{part} is missing in {svg}");
         }
     }

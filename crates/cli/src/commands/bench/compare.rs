@@ -14,7 +14,7 @@ use clap::{Arg, Args as _};
 use serde::{Deserialize, Serialize};
 
 use super::Arguments;
-use super::chart::{self, Bar};
+use super::chart::{self, Bar, Panel};
 use super::report::Format;
 use crate::commands::spelled_out;
 use crate::failure::{Status, usage};
@@ -97,11 +97,8 @@ pub fn run(other: &str, pairs: usize, format: Format, plot: Option<&Path>) -> an
             let (value, least, most) = pairs.ratio();
             Bar { label: format!("{} {}", pairs.model, pairs.test), value, spread: (least, most) }
         };
-        chart::write(
-            path,
-            &format!("speed with {other} over speed without"),
-            &found.iter().map(bar).collect::<Vec<_>>(),
-        )?;
+        let title = format!("speed with {other} over speed without");
+        chart::write(path, &[Panel { title, bars: found.iter().map(bar).collect() }])?;
     }
     Ok(if watch.is_raised() { Status::Interrupted } else { Status::Done })
 }

@@ -14,8 +14,8 @@ use ascua_eval::synthetic::{self, Shape};
 use ascua_eval::{ModelWork, bench};
 use clap::Args;
 
-use crate::commands::quantize::file_type;
 use crate::failure::{Status, usage};
+use crate::file_type;
 use crate::interrupt::Watch;
 use crate::model_flags::{ModelFlags, ThreadCounts};
 use crate::{model_source, output};
@@ -144,7 +144,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Status> {
     }
     printer.finish(&rows)?;
     if let Some(path) = &arguments.plot {
-        chart::write(path, "tokens per second", &rows.iter().map(Row::bar).collect::<Vec<_>>())?;
+        chart::write(path, &report::panels(&rows))?;
     }
     Ok(if watch.is_raised() { Status::Interrupted } else { Status::Done })
 }
@@ -156,7 +156,7 @@ impl Arguments {
         for shape in &self.shape {
             let shape = Shape::find(shape).map_err(|error| usage(error.to_string(), "--shape 1b"))?;
             for name in &self.types {
-                models.push(self.synthetic(&shape, file_type(name)?)?);
+                models.push(self.synthetic(&shape, file_type::of_name(name)?)?);
             }
         }
         if models.is_empty() {

@@ -7,7 +7,7 @@ use ascua_eval::{BenchResult, BenchTest, ModelWork};
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::chart::Bar;
+use super::chart::{Bar, Panel};
 use super::limits::Limits;
 use crate::output;
 
@@ -119,7 +119,7 @@ impl Row {
     }
 
     /// The row as a bar of a chart.
-    pub fn bar(&self) -> Bar {
+    fn bar(&self) -> Bar {
         Bar {
             label: format!("{} · {} · {} thr", self.model, self.test, self.threads),
             value: self.median,
@@ -142,6 +142,21 @@ impl Row {
             None => reached.1,
         }
     }
+}
+
+/// The rows by what they time: each kind has its own scale.
+pub fn panels(rows: &[Row]) -> Vec<Panel> {
+    let kind = |row: &Row| match (row.prompt, row.generation) {
+        (_, 0) => "prompt",
+        (0, _) => "generation",
+        _ => "prompt and generation",
+    };
+    let panel = |name: &str| {
+        let bars = rows.iter().filter(|row| kind(row) == name).map(Row::bar).collect();
+        Panel { title: format!("{name}, tokens per second"), bars }
+    };
+    let kinds = ["prompt", "generation", "prompt and generation"];
+    kinds.into_iter().map(panel).filter(|panel| !panel.bars.is_empty()).collect()
 }
 
 /// Prints rows as they come, or all at the end.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use ascua::gguf::split::part_path;
-use ascua::gguf::{FirstPart, Gguf, GgufWriter, SplitKeyOrder, SplitLimit, check_target};
+use ascua::gguf::{Gguf, GgufWriter, SplitKeyOrder, SplitLimit, check_target};
 use clap::Args;
 use serde::Serialize;
 
@@ -11,13 +11,14 @@ use super::rewrite;
 use crate::failure::{Status, usage};
 use crate::output;
 use crate::quantity::bytes;
+use crate::split_flags::SplitFlags;
 
 const AFTER_HELP: &str = "\
 Examples:
   ascua gguf split model.gguf model --max-size 2G          model-00001-of-00004.gguf and so on
   ascua gguf split model.gguf model --max-tensors 128 --dry-run
 
-The parts are those of llama-gguf-split, byte for byte. They get their names when all are written.
+The parts are those of llama-gguf-split, byte for byte; 128 tensors in each where nothing else is said. They get their names when all are written.
 
 Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted by Ctrl-C";
 
@@ -34,18 +35,8 @@ pub struct Arguments {
     /// Name of the parts without -00001-of-0000N.gguf
     prefix: PathBuf,
 
-    /// Most bytes of tensors in a part, in M (10⁶), G (10⁹) or bytes
-    #[arg(long, value_name = "SIZE", value_parser = size, visible_alias = "split-max-size")]
-    max_size: Option<u64>,
-
-    /// Most tensors in a part [default: 128]
-    #[arg(long, value_name = "N", conflicts_with = "max_size", visible_alias = "split-max-tensors")]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
-    max_tensors: Option<u32>,
-
-    /// Put the keys alone into the first part
-    #[arg(long)]
-    no_tensor_first_split: bool,
+    #[command(flatten)]
+    split: SplitFlags,
 
     /// Say what parts there would be, and write nothing
     #[arg(long)]
@@ -73,27 +64,13 @@ struct PartReport {
     tensor_bytes: u64,
 }
 
-fn size(text: &str) -> Result<u64, String> {
-    let (digits, unit) = match text.strip_suffix(['M', 'G']) {
-        Some(digits) if text.ends_with('M') => (digits, 1_000_000),
-        Some(digits) => (digits, 1_000_000_000),
-        None => (text, 1),
-    };
-    let bytes = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit)).filter(|&bytes| bytes > 0);
-    bytes.ok_or_else(|| "a size is a whole number from 1 with M, G or nothing behind it".into())
-}
-
 pub fn run(arguments: Arguments) -> anyhow::Result<Status> {
     let gguf = Gguf::open(&arguments.file)?;
     if gguf.tensors().is_empty() {
         return Err(usage(format!("{} has no tensors", arguments.file.display()), "there is nothing to split"));
     }
-    let limit = match (arguments.max_size, arguments.max_tensors) {
-        (Some(bytes), _) => SplitLimit::Bytes(bytes),
-        (None, tensors) => SplitLimit::Tensors(tensors.map_or(TENSORS, |tensors| tensors as usize)),
-    };
-    let first = if arguments.no_tensor_first_split { FirstPart::KeysAlone } else { FirstPart::Filled };
-    let lengths = GgufWriter::copy_of(&gguf)?.part_lengths(limit, first)?;
+    let limit = arguments.split.limit().unwrap_or(SplitLimit::Tensors(TENSORS));
+    let lengths = GgufWriter::copy_of(&gguf)?.part_lengths(limit, arguments.split.first())?;
     let (count, mut tensors, mut parts) = (lengths.len() as u64, gguf.tensors().iter(), Vec::new());
     for (number, &length) in (1..).zip(&lengths) {
         let path = part_path(&arguments.prefix, number, count);

@@ -98,7 +98,7 @@ pub struct Arguments {
 pub fn run(arguments: Arguments) -> anyhow::Result<Status> {
     let mut types = Vec::new();
     for name in &arguments.types {
-        let file_type = super::quantize::file_type(name.trim())?;
+        let file_type = crate::file_type::of_name(name.trim())?;
         if !types.contains(&file_type) {
             types.push(file_type);
         }

@@ -15,6 +15,8 @@ const FONT: f64 = 12.5;
 const LETTER: f64 = 7.4;
 /// Radius of a point.
 const RADIUS: f64 = 5.0;
+/// Least room between a name and other names and points.
+const PADDING: f64 = 3.0;
 /// A perplexity this many times the least asks for a logarithmic axis.
 const LOGARITHMIC: f64 = 3.0;
 
@@ -39,6 +41,12 @@ impl Rectangle {
     fn overlaps(&self, other: &Rectangle) -> bool {
         let (a, b) = (self.0, other.0);
         a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3]
+    }
+
+    /// With so much more on every side.
+    fn grown(&self, by: f64) -> Rectangle {
+        let [left, top, right, bottom] = self.0;
+        Rectangle([left - by, top - by, right + by, bottom + by])
     }
 
     fn inside(&self, other: &Rectangle) -> bool {
@@ -212,10 +220,7 @@ fn places(rows: &[Row], points: &[(f64, f64)], area: &Rectangle) -> Vec<Rectangl
     let source = rows.iter().zip(points).find(|(row, _)| row.source).map(|(_, &(_, y))| y);
     lines.extend(source.map(|y| ((area.0[0], y), (area.0[2], y))));
     let inked: Vec<Rectangle> = lines.iter().flat_map(|&(from, to)| along(from, to)).collect();
-    let discs: Vec<Rectangle> = points
-        .iter()
-        .map(|&(x, y)| Rectangle([x - RADIUS - 1.0, y - RADIUS - 1.0, x + RADIUS + 1.0, y + RADIUS + 1.0]))
-        .collect();
+    let discs: Vec<Rectangle> = points.iter().map(|&(x, y)| Rectangle([x, y, x, y]).grown(RADIUS)).collect();
     let mut placed: Vec<Rectangle> = Vec::new();
     for (row, &(x, y)) in rows.iter().zip(points) {
         let (width, height) = (row.file_type.chars().count() as f64 * LETTER, FONT + 2.0);
@@ -232,8 +237,10 @@ fn places(rows: &[Row], points: &[(f64, f64)], area: &Rectangle) -> Vec<Rectangl
             [0, 2, 1, 3, 15, 14, 4, 13, 5, 12, 8, 6, 7, 11, 10, 9].map(|step| (distance, f64::from(step)))
         });
         let candidates = candidates.map(|(distance, step)| at(distance, step * std::f64::consts::TAU / 16.0));
-        let free =
-            |label: &Rectangle| label.inside(area) && !placed.iter().chain(&discs).any(|other| other.overlaps(label));
+        let free = |label: &Rectangle| {
+            let wanted = label.grown(PADDING);
+            label.inside(area) && !placed.iter().chain(&discs).any(|other| other.overlaps(&wanted))
+        };
         let clear = |label: &Rectangle| free(label) && !inked.iter().any(|ink| ink.overlaps(label));
         // Rather on a line than on another name, and rather far than on a line.
         let chosen = candidates.clone().find(clear).or_else(|| candidates.clone().find(free));
@@ -323,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn names_overlap_neither_each_other_nor_points() {
+    fn names_keep_away_from_each_other_and_from_points() {
         let crowd: Vec<Row> = ["Q4_0", "Q4_1", "Q4_K_M", "Q4_K_S", "IQ4_XS", "IQ4_NL", "Q5_0", "Q5_1", "Q5_K_M"]
             .iter()
             .zip(0..)
@@ -338,8 +345,11 @@ mod tests {
         let labels = places(&crowd, &points, &area);
         for (index, label) in labels.iter().enumerate() {
             assert!(label.inside(&area), "{}", crowd[index].file_type);
-            assert!(labels[..index].iter().all(|other| !other.overlaps(label)), "{}", crowd[index].file_type);
-            let covered = points.iter().any(|&(x, y)| label.overlaps(&Rectangle([x - 5.0, y - 5.0, x + 5.0, y + 5.0])));
+            // Three pixels of room, less what rounding takes.
+            let wanted = label.grown(2.99);
+            assert!(labels[..index].iter().all(|other| !other.overlaps(&wanted)), "{}", crowd[index].file_type);
+            let covered =
+                points.iter().any(|&(x, y)| wanted.overlaps(&Rectangle([x - 5.0, y - 5.0, x + 5.0, y + 5.0])));
             assert!(!covered, "{}", crowd[index].file_type);
         }
     }
