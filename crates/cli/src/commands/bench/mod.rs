@@ -126,10 +126,12 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Status> {
             let mut loaded = arguments.flags.load_with(model, &options)?.model;
             let work = ModelWork::of(loaded.file());
             for &test in &tests {
+                let mut on_run = |_| if watch.is_raised() { Flow::Stop } else { Flow::Continue };
                 if arguments.profile {
+                    // What only the first run meets, such as a file that is not in memory yet, is not to be seen.
+                    bench(&mut loaded, test, 0, &mut on_run)?;
                     loaded.engine().start_profile();
                 }
-                let mut on_run = |_| if watch.is_raised() { Flow::Stop } else { Flow::Continue };
                 let result = bench(&mut loaded, test, arguments.tests.runs(), &mut on_run)?;
                 if watch.is_raised() {
                     break 'all;
