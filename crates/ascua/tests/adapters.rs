@@ -7,8 +7,9 @@ use ascua_cpu::CpuDevice;
 use ascua_cpu::isa::Isa;
 use ascua_engine::{Engine, EngineOptions, Entry, ModelFile, Observe, Wanted, plan};
 use ascua_gguf::{Gguf, GgufWriter, Metadata, TensorInfo, TensorType, Value};
-use ascua_graph::{Device, Precision, ReferenceDevice};
+use ascua_graph::{Device, ReferenceDevice};
 use ascua_models::Adapter;
+use support::OPTIONS;
 
 /// What a test adapter is like; its numbers follow from its name.
 #[derive(Clone, Copy)]
@@ -24,17 +25,6 @@ struct Lora {
 const FIRST: Lora = Lora { name: "first", rank: 3, alpha: 6.0, scale: 0.5, tensor_type: TensorType::F32 };
 /// Against its training, half precision, and no alpha: the scale is the factor.
 const SECOND: Lora = Lora { name: "second", rank: 8, alpha: 0.0, scale: -0.75, tensor_type: TensorType::F16 };
-
-const OPTIONS: EngineOptions = EngineOptions {
-    context: 256,
-    sequences: 1,
-    step_tokens: 64,
-    step_outputs: 64,
-    key_type: TensorType::F32,
-    value_type: TensorType::F32,
-    precision: Precision::Exact,
-    observe: Observe::Nothing,
-};
 
 /// Columns, rows and matrices of a weight that is multiplied with or looked up in.
 fn matrix(tensor: &TensorInfo) -> Option<[usize; 3]> {

@@ -13,23 +13,12 @@ fn tolerance(name: &str) -> f64 {
     if name.starts_with("gemma") { 1e-5 } else { 1e-6 }
 }
 
-fn options() -> EngineOptions {
-    EngineOptions {
-        context: 256,
-        sequences: 2,
-        step_tokens: 64,
-        step_outputs: 64,
-        key_type: TensorType::F32,
-        value_type: TensorType::F32,
-        precision: Precision::Exact,
-        ..EngineOptions::default()
-    }
-}
+const OPTIONS: EngineOptions = EngineOptions { sequences: 2, ..support::OPTIONS };
 
 /// Logits of all positions, the tokens fed in pieces of `piece`.
 fn logits(device: &dyn Device, name: &str, piece: usize) -> Vec<f32> {
     let model = ModelFile::new(support::model(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
-    let mut engine = Engine::new(device, &model, &options()).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let mut engine = Engine::new(device, &model, &OPTIONS).unwrap_or_else(|e| panic!("{name}: {e}"));
     evaluate(&mut engine, piece)
 }
 
@@ -104,7 +93,7 @@ fn quantised_activations_stay_close_to_exact() {
     for name in support::MODELS {
         let model = ModelFile::new(quantised(name)).expect("the model is well-formed");
         let run = |device: &dyn Device, precision: Precision| {
-            let options = EngineOptions { precision, ..options() };
+            let options = EngineOptions { precision, ..OPTIONS };
             evaluate(&mut Engine::new(device, &model, &options).expect("the model loads"), support::POSITIONS)
         };
         let exact = run(&ReferenceDevice, Precision::Exact);
@@ -124,7 +113,7 @@ fn sequences_do_not_see_each_other() {
     for name in support::MODELS {
         let alone = logits(&device, name, support::POSITIONS);
         let model = ModelFile::new(support::model(name)).expect("the model is well-formed");
-        let mut engine = Engine::new(&device, &model, &options()).expect("the model loads");
+        let mut engine = Engine::new(&device, &model, &OPTIONS).expect("the model loads");
         let first = engine.create_sequence().expect("a fresh engine has room");
         let second = engine.create_sequence().expect("for two");
         let tokens = support::tokens();
@@ -155,7 +144,7 @@ fn forks_share_history_and_part_ways() {
     let name = "llama-dense";
     let whole = logits(&device, name, support::POSITIONS);
     let model = ModelFile::new(support::model(name)).expect("the model is well-formed");
-    let mut engine = Engine::new(&device, &model, &options()).expect("the model loads");
+    let mut engine = Engine::new(&device, &model, &OPTIONS).expect("the model loads");
     let origin = engine.create_sequence().expect("a fresh engine has room");
     let tokens = support::tokens();
     let half = support::POSITIONS / 2;

@@ -6,9 +6,8 @@ mod support;
 
 use ascua_cpu::CpuDevice;
 use ascua_cpu::isa::Isa;
-use ascua_engine::{Engine, EngineOptions, Entry, ModelFile, Observe, Wanted};
+use ascua_engine::{Engine, Entry, ModelFile, Wanted};
 use ascua_gguf::{Gguf, TensorType, Value};
-use ascua_graph::Precision;
 
 /// A change of a tiny model.
 struct Variant {
@@ -128,22 +127,12 @@ fn model(variant: &Variant) -> Gguf {
 
 #[test]
 fn variants_agree() {
-    let options = EngineOptions {
-        context: 256,
-        sequences: 1,
-        step_tokens: 64,
-        step_outputs: 64,
-        key_type: TensorType::F32,
-        value_type: TensorType::F32,
-        precision: Precision::Exact,
-        observe: Observe::Nothing,
-    };
     for isa in Isa::available() {
         let device = CpuDevice::new(2, isa).expect("the level is available");
         for variant in VARIANTS {
             let name = variant.name;
             let model = ModelFile::new(model(variant)).unwrap_or_else(|e| panic!("{name}: {e}"));
-            let mut engine = Engine::new(&device, &model, &options).unwrap_or_else(|e| panic!("{name}: {e}"));
+            let mut engine = Engine::new(&device, &model, &support::OPTIONS).unwrap_or_else(|e| panic!("{name}: {e}"));
             let sequence = engine.create_sequence().expect("a fresh engine has room");
             let mut found = Vec::new();
             let tokens = support::tokens();

@@ -4,16 +4,16 @@ use std::path::Path;
 
 use ascua::Adapter;
 use ascua::gguf::Gguf;
-use ascua_convert::convert::{self, AdapterConversion, AdapterOptions, base_of, drops_surplus_tokens};
+use ascua_convert::convert::{self, AdapterOptions, Conversion, base_of, drops_surplus_tokens};
 use ascua_convert::quantize::{FileType, Options, Plan};
 use ascua_convert::vocabulary::{self, Facts};
 
 /// Opens the adapter in `directory`, made for the model in `base` or in the directory that its settings name.
-pub fn open(directory: &Path, base: Option<&Path>, file_type: FileType) -> anyhow::Result<AdapterConversion> {
+pub fn open(directory: &Path, base: Option<&Path>, file_type: FileType) -> anyhow::Result<Conversion> {
     let named = if base.is_none() { base_of(directory)? } else { None };
     let base = base.or(named.as_deref());
     let tokens = base.map(tokens).transpose()?.flatten();
-    Ok(AdapterConversion::open(directory, &AdapterOptions { base, file_type, tokens })?)
+    Ok(Conversion::open_adapter(directory, &AdapterOptions { base, file_type, tokens })?)
 }
 
 /// How many tokens the base's tokenizer has, where that matters and it is there.

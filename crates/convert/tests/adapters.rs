@@ -8,14 +8,13 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use ascua_convert::checkpoint::DType;
-use ascua_convert::convert::{AdapterConversion, AdapterOptions, Conversion, base_of, is_peft};
+use ascua_convert::convert::{AdapterOptions, Conversion, base_of, is_peft};
 use ascua_convert::quantize::{FileType, Options, Overwrite, Plan};
-use ascua_engine::{Engine, EngineOptions, Entry, ModelFile, Observe, Wanted};
+use ascua_engine::ModelFile;
 use ascua_gguf::{Gguf, Metadata, TensorType};
-use ascua_graph::{Precision, ReferenceDevice};
 use ascua_models::Adapter;
 use serde_json::{Map, Value, json};
-use support::{Fixture, Stored, values};
+use support::{Fixture, Stored, normalised_error, values};
 
 /// The largest error, relative to the size of the logits.
 const TOLERANCE: f64 = 1e-6;
@@ -38,7 +37,7 @@ fn write_adapter(directory: &Path, settings: &Map<String, Value>, tensors: &[Sto
 
 fn convert(directory: &Path, base: Option<&Path>, file_type: FileType) -> Result<Gguf, String> {
     let options = AdapterOptions { base, file_type, tokens: None };
-    let conversion = AdapterConversion::open(directory, &options).map_err(|error| error.to_string())?;
+    let conversion = Conversion::open_adapter(directory, &options).map_err(|error| error.to_string())?;
     let plan = Plan::new(&conversion, Options { copy: true, ..Options::new(file_type) });
     let bytes = plan.and_then(|plan| plan.to_bytes()).map_err(|error| error.to_string())?;
     Ok(Gguf::from_bytes(bytes).expect("what was written is read"))
@@ -56,30 +55,7 @@ fn adapter(fixture: &Fixture, settings: &Map<String, Value>, tensors: &[Stored],
 
 fn logits(model: Gguf, adapters: Vec<Adapter>) -> Vec<f32> {
     let model = ModelFile::new(model).and_then(|model| model.with_adapters(adapters));
-    let options = EngineOptions {
-        context: 64,
-        sequences: 1,
-        step_tokens: support::TOKENS,
-        step_outputs: support::TOKENS,
-        key_type: TensorType::F32,
-        value_type: TensorType::F32,
-        precision: Precision::Exact,
-        observe: Observe::Nothing,
-    };
-    let engine = model.and_then(|model| Engine::new(&ReferenceDevice, &model, &options));
-    let mut engine = engine.unwrap_or_else(|error| panic!("{error}"));
-    let sequence = engine.create_sequence().expect("a fresh engine has room");
-    let mut found = Vec::new();
-    let entry = Entry { sequence, tokens: &support::tokens(), wanted: Wanted::From(0) };
-    engine.evaluate(&[entry], &mut |logits| found.extend_from_slice(logits.values)).expect("the step fits");
-    found
-}
-
-/// Mean squared difference over mean square.
-fn error(found: &[f32], expected: &[f32]) -> f64 {
-    assert_eq!(found.len(), expected.len());
-    let difference: f64 = found.iter().zip(expected).map(|(a, b)| f64::from(a - b).powi(2)).sum();
-    difference / expected.iter().map(|b| f64::from(*b).powi(2)).sum::<f64>()
+    support::logits(&model.unwrap_or_else(|error| panic!("{error}")), 64)
 }
 
 fn loaded(file: Gguf) -> Adapter {
@@ -102,9 +78,9 @@ fn of_peft(name: &str) {
         .collect();
     let plain = model(&base, &base.stored(DType::F32));
     let expected = support::expected(name);
-    let without = error(&logits(model(&base, &base.stored(DType::F32)), Vec::new()), &expected);
+    let without = normalised_error(&logits(model(&base, &base.stored(DType::F32)), Vec::new()), &expected);
     let beside = loaded(adapter(&base, settings, &tensors, FileType::F32));
-    let found = error(&logits(plain, vec![beside]), &expected);
+    let found = normalised_error(&logits(plain, vec![beside]), &expected);
     println!("{name}: {found:.1e}, without the adapter {without:.1e}");
     assert!(found < TOLERANCE && without > 1e-2, "{name}: error {found:.1e}, without the adapter {without:.1e}");
 }
@@ -176,8 +152,8 @@ fn adapters_answer_as_merged_checkpoints() {
         let plain = || model(&fixture, &fixture.stored(DType::F32));
         let file = adapter(&fixture, &settings(3, 6.0), &pairs, FileType::F32);
         let beside = loaded(file).scaled(0.5).expect("a number");
-        let found = error(&logits(plain(), vec![beside]), &expected);
-        let without = error(&logits(plain(), Vec::new()), &expected);
+        let found = normalised_error(&logits(plain(), vec![beside]), &expected);
+        let without = normalised_error(&logits(plain(), Vec::new()), &expected);
         println!("{name}: {found:.1e}, without the adapter {without:.1e}");
         assert!(found < TOLERANCE && without > 1e-3, "{name}: error {found:.1e}, without the adapter {without:.1e}");
     }
@@ -218,7 +194,7 @@ fn surplus_tokens_are_left_out_where_the_model_leaves_them_out() {
         write_adapter(directory.path(), &settings(3, 6.0), &pairs);
         let base = Some(directory.path());
         let options = AdapterOptions { base, file_type: FileType::F32, tokens: Some(60) };
-        let conversion = AdapterConversion::open(directory.path(), &options).unwrap_or_else(|error| panic!("{error}"));
+        let conversion = Conversion::open_adapter(directory.path(), &options).unwrap_or_else(|error| panic!("{error}"));
         let plan = Plan::new(&conversion, Options { copy: true, ..Options::new(FileType::F32) }).expect("a plan");
         let file = Gguf::from_bytes(plan.to_bytes().expect("memory takes it")).expect("it is read");
         let found =
@@ -249,7 +225,7 @@ fn a_file_is_written_and_its_base_is_found() {
     write_adapter(directory.path(), &settings, &pairs);
     assert_eq!(base_of(directory.path()).expect("it is read"), Some(at("base")));
     let options = AdapterOptions { base: None, file_type: FileType::F32, tokens: None };
-    let conversion = AdapterConversion::open(directory.path(), &options).unwrap_or_else(|error| panic!("{error}"));
+    let conversion = Conversion::open_adapter(directory.path(), &options).unwrap_or_else(|error| panic!("{error}"));
     let plan = Plan::new(&conversion, Options { copy: true, ..Options::new(FileType::F32) }).expect("a plan");
     let written = plan.write(&at("out.gguf"), Overwrite::Never, &mut |_| ControlFlow::Continue(()));
     assert_eq!(written.expect("it is written"), [at("out.gguf")]);

@@ -9,10 +9,9 @@ use std::path::Path;
 use ascua_convert::checkpoint::DType;
 use ascua_convert::convert::Conversion;
 use ascua_convert::quantize::{FileType, Options, Overwrite, Plan};
-use ascua_engine::{Engine, EngineOptions, Entry, ModelFile, Observe, Wanted};
-use ascua_gguf::{Gguf, Metadata, TensorType};
-use ascua_graph::{Precision, ReferenceDevice};
-use support::Fixture;
+use ascua_engine::ModelFile;
+use ascua_gguf::{Gguf, Metadata};
+use support::{Fixture, normalised_error};
 
 /// The largest error, relative to the size of the logits.
 const TOLERANCE: f64 = 1e-6;
@@ -27,31 +26,7 @@ fn convert(directory: &Path) -> Gguf {
 }
 
 fn logits(model: Gguf, context: usize) -> Vec<f32> {
-    let model = ModelFile::new(model).expect("the file is a model");
-    let options = EngineOptions {
-        context,
-        sequences: 1,
-        step_tokens: support::TOKENS,
-        step_outputs: support::TOKENS,
-        key_type: TensorType::F32,
-        value_type: TensorType::F32,
-        precision: Precision::Exact,
-        observe: Observe::Nothing,
-    };
-    let mut engine = Engine::new(&ReferenceDevice, &model, &options).expect("the model is small");
-    let sequence = engine.create_sequence().expect("a fresh engine has room");
-    let mut found = Vec::new();
-    let tokens = support::tokens();
-    let entry = Entry { sequence, tokens: &tokens, wanted: Wanted::From(0) };
-    engine.evaluate(&[entry], &mut |logits| found.extend_from_slice(logits.values)).expect("the step fits");
-    found
-}
-
-/// Mean squared difference over mean square.
-fn error(found: &[f32], expected: &[f32]) -> f64 {
-    assert_eq!(found.len(), expected.len());
-    let difference: f64 = found.iter().zip(expected).map(|(a, b)| f64::from(a - b).powi(2)).sum();
-    difference / expected.iter().map(|b| f64::from(*b).powi(2)).sum::<f64>()
+    support::logits(&ModelFile::new(model).expect("the file is a model"), context)
 }
 
 /// Converts the checkpoint as its tensors are stored and compares the logits.
@@ -59,7 +34,7 @@ fn check(name: &str, fixture: &Fixture, dtype: DType, parts: usize) {
     let directory = tempfile::tempdir().expect("there is a place for temporary files");
     fixture.write_config(directory.path());
     support::write_parts(directory.path(), &fixture.stored(dtype), parts);
-    let error = error(&logits(convert(directory.path()), 64), &support::expected(name));
+    let error = normalised_error(&logits(convert(directory.path()), 64), &support::expected(name));
     println!("{name}, {dtype} in {parts}: {error:.2e}");
     assert!(error < TOLERANCE, "{name}, {dtype} in {parts} files: error {error:.2e}, allowed {TOLERANCE:.0e}");
 }

@@ -272,6 +272,13 @@ impl<'a> Compiler<'a> {
         self.steps.push(Step { barrier, work: Box::new(work), label: self.label.clone() });
     }
 
+    /// As [`Compiler::push`], of work that brings activations to a place in the layout of the product that follows.
+    fn push_preparing(&mut self, work: impl Work + 'static, reads: Vec<Resource>, place: &Range<usize>) {
+        let label = std::mem::replace(&mut self.label, PREPARING.to_owned());
+        self.push(work, reads, vec![Resource::Shared(place.clone())]);
+        self.label = label;
+    }
+
     /// What a node is in a profile: products with the type and shape of their weights.
     fn label_of(&self, node: &Node) -> String {
         let name = node.op.name();
@@ -364,9 +371,7 @@ impl<'a> Compiler<'a> {
         let (place, fresh) = self.prepare(Prepared { input, layout, tables: None });
         if fresh {
             let work = PrepareWork { layout, input, prepared: place.start };
-            let label = std::mem::replace(&mut self.label, PREPARING.to_owned());
-            self.push(work, vec![self.arena(&input)], vec![Resource::Shared(place.clone())]);
-            self.label = label;
+            self.push_preparing(work, vec![self.arena(&input)], &place);
         }
         let scale = op.scale.map(|s| self.floats(s)).transpose()?.map_or(1.0, |s| s[0]);
         let (factor, bias_factor) = op.factors(scale);
@@ -507,9 +512,7 @@ impl<'a> Compiler<'a> {
         if fresh {
             let work = ExpertPrepareWork { layout, tables, input, prepared: place.start };
             let reads = vec![self.arena(&input), sorted.clone()];
-            let label = std::mem::replace(&mut self.label, PREPARING.to_owned());
-            self.push(work, reads, vec![Resource::Shared(place.clone())]);
-            self.label = label;
+            self.push_preparing(work, reads, &place);
         }
         let spec = self.graph.weight_spec(op.weight);
         let work = ExpertMatMulWork {

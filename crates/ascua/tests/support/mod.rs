@@ -7,7 +7,9 @@
 
 use std::path::PathBuf;
 
+use ascua_engine::{EngineOptions, Observe};
 use ascua_gguf::{Gguf, GgufWriter, Metadata, TensorType};
+use ascua_graph::Precision;
 
 /// Seed of the weights.
 const SEED: u64 = 20_261_122;
@@ -17,6 +19,18 @@ const TOKEN_SEED: u64 = 1;
 pub const POSITIONS: usize = 32;
 /// Tokens of the tiny vocabularies.
 pub const VOCABULARY: usize = 128;
+
+/// Room for all positions at once, everything in F32.
+pub const OPTIONS: EngineOptions = EngineOptions {
+    context: 256,
+    sequences: 1,
+    step_tokens: 64,
+    step_outputs: 64,
+    key_type: TensorType::F32,
+    value_type: TensorType::F32,
+    precision: Precision::Exact,
+    observe: Observe::Nothing,
+};
 
 /// The names of the tiny models.
 pub const MODELS: &[&str] = &[

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use ascua_gguf::{Metadata, TensorInfo, TensorType};
 use ascua_models::hugging_face::{Config, Family, Keys};
 
-pub use adapter::{ADAPTER_TYPES, AdapterConversion, AdapterOptions, PeftError, TensorOfAdapter, base_of, is_peft};
+pub use adapter::{ADAPTER_TYPES, AdapterOptions, PeftError, TensorOfAdapter, base_of, is_peft};
 pub use error::ConvertError;
 
 use self::assemble::Assembled;
@@ -51,7 +51,7 @@ pub fn drops_surplus_tokens(directory: &Path) -> Result<bool, ConvertError> {
     Ok(described(directory)?.1.drops_surplus_tokens())
 }
 
-/// A checkpoint to be written as GGUF.
+/// A checkpoint, or an adapter of PEFT, to be written as GGUF.
 pub struct Conversion {
     checkpoint: Checkpoint,
     metadata: Metadata,

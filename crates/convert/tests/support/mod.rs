@@ -7,6 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ascua_convert::checkpoint::DType;
+use ascua_engine::{Engine, EngineOptions, Entry, ModelFile, Observe, Wanted};
+use ascua_gguf::TensorType;
+use ascua_graph::{Precision, ReferenceDevice};
 use half::{bf16, f16};
 use serde_json::{Map, Value, json};
 
@@ -175,4 +178,31 @@ fn eight_bits(name: &str, shape: &[u64]) -> [Stored; 2] {
     let scales: Vec<f32> = bits(&scale_name, &blocks).map(|x| (x >> 57) as f32 / 512.0 + 1.0 / 512.0).collect();
     let weight = Stored { name: name.to_owned(), shape: shape.to_vec(), dtype: DType::F8E4M3, bytes };
     [weight, Stored::new(&scale_name, &blocks, DType::F32, &scales)]
+}
+
+/// The model's logits of all [`tokens`], in F32.
+pub fn logits(model: &ModelFile, context: usize) -> Vec<f32> {
+    let options = EngineOptions {
+        context,
+        sequences: 1,
+        step_tokens: TOKENS,
+        step_outputs: TOKENS,
+        key_type: TensorType::F32,
+        value_type: TensorType::F32,
+        precision: Precision::Exact,
+        observe: Observe::Nothing,
+    };
+    let mut engine = Engine::new(&ReferenceDevice, model, &options).unwrap_or_else(|error| panic!("{error}"));
+    let sequence = engine.create_sequence().expect("a fresh engine has room");
+    let mut found = Vec::new();
+    let entry = Entry { sequence, tokens: &tokens(), wanted: Wanted::From(0) };
+    engine.evaluate(&[entry], &mut |logits| found.extend_from_slice(logits.values)).expect("the step fits");
+    found
+}
+
+/// Mean squared difference over mean square.
+pub fn normalised_error(found: &[f32], expected: &[f32]) -> f64 {
+    assert_eq!(found.len(), expected.len());
+    let difference: f64 = found.iter().zip(expected).map(|(a, b)| f64::from(a - b).powi(2)).sum();
+    difference / expected.iter().map(|b| f64::from(*b).powi(2)).sum::<f64>()
 }

@@ -15,7 +15,7 @@ pub(super) use int8::{ActivationGroup, Int8Layout, PanelView, Panels, RowView, T
 pub(super) use int16::{GROUP as GROUP16, Int16Layout};
 #[cfg(target_arch = "x86_64")]
 pub(super) use {
-    int8::SMALLEST,
+    int8::group_factors,
     int16::{LARGEST as LARGEST16, Panel16},
 };
 

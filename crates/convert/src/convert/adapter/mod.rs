@@ -22,10 +22,9 @@ pub use error::{PeftError, TensorOfAdapter};
 
 use self::settings::{SETTINGS, Settings};
 use super::assemble::{Assembled, Content, Source, divided};
-use super::{ConvertError, described, general, rows};
+use super::{Conversion, ConvertError, described, general};
 use crate::checkpoint::{Checkpoint, StoredTensor, TensorProblem};
-use crate::quantize::{FileType, QuantizeError};
-use crate::weights::{TensorRows, Weights};
+use crate::quantize::FileType;
 
 /// Files of an adapter's weights, the preferred first.
 const WEIGHTS: [&str; 2] = ["adapter_model.safetensors", "adapter_model.bin"];
@@ -60,14 +59,6 @@ pub struct AdapterOptions<'a> {
     pub tokens: Option<u64>,
 }
 
-/// An adapter to be written as GGUF; to be planned as a copy, since types are chosen already.
-pub struct AdapterConversion {
-    checkpoint: Checkpoint,
-    metadata: Metadata,
-    infos: Vec<TensorInfo>,
-    assembled: Vec<Assembled>,
-}
-
 /// Which half of which pair a tensor is.
 struct Half<'a> {
     module: &'a str,
@@ -90,12 +81,12 @@ struct Pair {
     up: String,
 }
 
-impl AdapterConversion {
-    /// Opens the adapter in `directory`.
+impl Conversion {
+    /// Opens the adapter in `directory`; to be planned as a copy, since types are chosen already.
     ///
     /// # Errors
     /// A file is missing or damaged, the base model is not there or not known, or there is more to the adapter than pairs.
-    pub fn open(directory: &Path, options: &AdapterOptions<'_>) -> Result<AdapterConversion, ConvertError> {
+    pub fn open_adapter(directory: &Path, options: &AdapterOptions<'_>) -> Result<Conversion, ConvertError> {
         let settings = Settings::read(directory)?;
         let base = match (options.base, &settings.base) {
             (Some(base), _) => base,
@@ -128,31 +119,7 @@ impl AdapterConversion {
         metadata.insert(KIND_KEY.0, KIND_KEY.1);
         metadata.insert(ALPHA_KEY, settings.file_alpha() as f32);
         metadata.insert("general.file_type", options.file_type.id());
-        Ok(AdapterConversion { checkpoint, metadata, infos, assembled })
-    }
-}
-
-impl Weights for AdapterConversion {
-    fn metadata(&self) -> &Metadata {
-        &self.metadata
-    }
-
-    fn tensors(&self) -> &[TensorInfo] {
-        &self.infos
-    }
-
-    fn has_data(&self) -> bool {
-        true
-    }
-
-    fn paths(&self) -> Vec<PathBuf> {
-        self.checkpoint.files().to_vec()
-    }
-
-    fn rows<'s>(&'s self, tensor: &'s TensorInfo) -> Result<Box<dyn TensorRows + 's>, QuantizeError> {
-        let place = self.infos.iter().position(|info| info.name == tensor.name);
-        let place = place.expect("the writer asks for tensors it was told of");
-        Ok(Box::new(rows::Rows::new(&self.checkpoint, &self.assembled[place])))
+        Ok(Conversion { checkpoint, metadata, infos, assembled })
     }
 }
 

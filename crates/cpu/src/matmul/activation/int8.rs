@@ -274,23 +274,33 @@ fn quantise<const GROUP: usize>(x: &[f32; GROUP], values: &mut [i8; GROUP]) -> f
     for x in x {
         largest = largest.max((x.to_bits() & 0x7fff_ffff) as i32);
     }
-    let largest = f32::from_bits(largest as u32);
-    if !(SMALLEST..f32::INFINITY).contains(&largest) {
+    let (scale, inverse) = group_factors(f32::from_bits(largest as u32), LARGEST);
+    if inverse == 0.0 {
         values.fill(0);
-        return if largest < SMALLEST { 0.0 } else { f32::NAN };
+        return scale;
     }
-    let inverse = LARGEST / largest;
     for (value, x) in values.iter_mut().zip(x) {
         // Adding 1.5 * 2^23 leaves the nearest integer, ties to even, in the low bits.
         *value = ((x * inverse + 12_582_912.0).to_bits() as i32 - 0x4b40_0000) as i8;
     }
-    largest / LARGEST
+    scale
+}
+
+/// The scale of a group whose largest magnitude becomes `levels`, and what its elements are multiplied with: zero for a
+/// group of zeros and for one that is not finite, whose scale is not either.
+#[inline(always)]
+pub(in crate::matmul) fn group_factors(largest: f32, levels: f32) -> (f32, f32) {
+    if (SMALLEST..f32::INFINITY).contains(&largest) {
+        (largest / levels, levels / largest)
+    } else {
+        (if largest < SMALLEST { 0.0 } else { f32::NAN }, 0.0)
+    }
 }
 
 /// The largest integer.
 const LARGEST: f32 = 127.0;
 /// Below this a group counts as zero: its inverse would overflow.
-pub(in crate::matmul) const SMALLEST: f32 = 1e-30;
+pub(super) const SMALLEST: f32 = 1e-30;
 
 #[inline(always)]
 fn sum(values: &[i8]) -> i32 {

@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::{Extent, GROUP, Int16Layout, Partial, SPAN, Tile};
-use crate::matmul::activation::{LARGEST16, Panel16, SMALLEST, TOKENS_PER_PANEL};
+use crate::matmul::activation::{LARGEST16, Panel16, TOKENS_PER_PANEL, group_factors};
 use crate::matmul::gemm::avx512::{prefetch_next, prefetch_results};
 
 /// How sixteen weights of 16 bits become F32.
@@ -53,13 +53,9 @@ pub(super) unsafe fn decode<H: Half>(bytes: &[u8], values: &mut [i16; SPAN], sca
             largest = _mm512_max_epi32(largest, magnitude);
         }
         let largest = f32::from_bits(_mm512_reduce_max_epi32(largest) as u32);
-        let ordinary = (SMALLEST..f32::INFINITY).contains(&largest);
-        let inverse = _mm512_set1_ps(if ordinary { LARGEST16 / largest } else { 0.0 });
-        scales[group] = match ordinary {
-            true => largest / LARGEST16,
-            false if largest < SMALLEST => 0.0,
-            false => f32::NAN,
-        };
+        let (scale, inverse) = group_factors(largest, LARGEST16);
+        scales[group] = scale;
+        let inverse = _mm512_set1_ps(inverse);
         for (floats, values) in floats.iter().zip(values[first..].as_chunks_mut::<16>().0) {
             let integers = _mm512_cvtps_epi32(_mm512_mul_ps(*floats, inverse));
             // SAFETY: the chunk has sixteen numbers.
