@@ -18,7 +18,7 @@ mod workers;
 
 pub use available::available_threads;
 pub use placement::{Placement, PlacementError};
-pub use work::{Chunks, WorkCounter, WorkCounters};
+pub use work::{Chunks, Sharing, WorkCounter, WorkCounters};
 pub use workers::Workers;
 
 use std::any::Any;
@@ -285,13 +285,19 @@ impl Worker<'_> {
         }
     }
 
-    /// This worker's share of `0..total`, in ranges of `chunk` (the last may be shorter).
+    /// This worker's share of `0..total`, in ranges of `chunk`, or of several (the last may be shorter).
     ///
-    /// About three quarters are fixed per worker, in one run each; the rest goes to whoever is ahead. All workers must use
-    /// the same counter, total and chunk, and the counter must have been reset since it was last used.
+    /// About three quarters are fixed per worker, next to each other; the rest goes to whoever is ahead. All workers must
+    /// use the same counter, total, chunk and way of sharing, and the counter must have been reset since it was last used.
     #[inline]
-    pub fn chunks<'counter>(&self, counter: &'counter WorkCounter, total: usize, chunk: usize) -> Chunks<'counter> {
-        Chunks::new(counter, self.index, self.threads, total, chunk)
+    pub fn chunks<'counter>(
+        &self,
+        counter: &'counter WorkCounter,
+        total: usize,
+        chunk: usize,
+        sharing: Sharing,
+    ) -> Chunks<'counter> {
+        Chunks::new(counter, [self.index, self.threads], total, chunk, sharing)
     }
 }
 

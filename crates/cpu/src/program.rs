@@ -10,7 +10,7 @@ use ascua_graph::null::check_step;
 use ascua_graph::{CompileOptions, DeviceError, Graph, Place, Program, StepInputs, TimeShare, ValueId};
 
 use crate::memory::Buffer;
-use crate::pool::{ThreadPool, WorkCounters, Workers};
+use crate::pool::{Sharing, ThreadPool, WorkCounters, Workers};
 use crate::profile::Profile;
 use crate::work::attention::LayerCache;
 
@@ -32,8 +32,16 @@ pub(crate) trait Work: Send + Sync {
 pub(crate) struct Size {
     /// Pieces.
     pub pieces: usize,
-    /// Pieces a thread takes at a time.
+    /// Pieces a thread takes at a time, at least.
     pub chunk: usize,
+    pub sharing: Sharing,
+}
+
+impl Size {
+    /// Pieces that threads take chunk by chunk.
+    pub fn chunks(pieces: usize, chunk: usize) -> Size {
+        Size { pieces, chunk, sharing: Sharing::Chunks }
+    }
 }
 
 /// What work sees of a step.
@@ -145,7 +153,7 @@ impl Program for CpuProgram {
                 }
                 let began = profile.map(|_| Instant::now());
                 let size = step.work.size(&context);
-                for pieces in worker.chunks(counter, size.pieces, size.chunk) {
+                for pieces in worker.chunks(counter, size.pieces, size.chunk, size.sharing) {
                     // SAFETY: the counter hands out each piece once; barriers stand where work depends on work.
                     unsafe { step.work.run(&context, pieces, scratch) };
                 }

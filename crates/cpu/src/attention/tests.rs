@@ -3,7 +3,7 @@ use std::ops::Range;
 use ascua_graph::Run;
 
 use super::*;
-use crate::pool::{ThreadPool, WorkCounter};
+use crate::pool::{Sharing, ThreadPool, WorkCounter};
 
 /// One attention to check: sizes, options, and the batch as (history, new tokens) of each sequence.
 #[derive(Clone)]
@@ -154,12 +154,12 @@ impl Batch {
             pool.run(&|worker| {
                 let inputs = &inputs;
                 let mut scratch = vec![0xFFu8; kernel.scratch_bytes()];
-                for piece in worker.chunks(&store, kernel.store_pieces(&runs), 1).flatten() {
+                for piece in worker.chunks(&store, kernel.store_pieces(&runs), 1, Sharing::Chunks).flatten() {
                     // SAFETY: rows for all runs, a cache with all blocks, each piece once.
                     unsafe { kernel.store(&inputs.cache, &runs, inputs.key, inputs.value, piece) };
                 }
                 worker.barrier();
-                for piece in worker.chunks(&attend, kernel.pieces(&runs), 1).flatten() {
+                for piece in worker.chunks(&attend, kernel.pieces(&runs), 1, Sharing::Chunks).flatten() {
                     let (cache, query, out, shared) = (inputs.cache, inputs.query, inputs.out, inputs.shared);
                     let step = Attend { cache, runs: &runs, query, out, shared };
                     // SAFETY: as above; shared and scratch have the kernel's sizes.

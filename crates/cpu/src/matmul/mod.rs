@@ -34,6 +34,7 @@ pub use ascua_graph::Precision;
 pub(crate) use integers::half_to_f32;
 
 use crate::isa::Isa;
+use crate::pool::Sharing;
 use exact::ExactProduct;
 use half::HalfProduct;
 use quantised::QuantisedProduct;
@@ -153,7 +154,7 @@ impl MatmulKernel {
     /// Rows one work item should have, so that items are long enough to stream and even among the threads.
     pub fn row_chunk(&self, tokens: usize, threads: usize) -> usize {
         let threads = threads.max(1);
-        let few = tokens <= 8;
+        let few = tokens <= FEW_TOKENS;
         let item = if few { (STREAM_BYTES / self.row_bytes.max(1)).clamp(16, 256) } else { TILE_ROWS };
         let items = self.rows.div_ceil(item).next_multiple_of(threads);
         let even = self.rows.div_ceil(items.max(1)).max(1);
@@ -162,6 +163,11 @@ impl MatmulKernel {
             0..=48 => 12,
             _ => 48, // whole lines of the results, too
         })
+    }
+
+    /// How threads should take their rows: of few tokens they stream the weights.
+    pub fn row_sharing(&self, tokens: usize) -> Sharing {
+        if tokens <= FEW_TOKENS { Sharing::Runs } else { Sharing::Chunks }
     }
 
     /// Computes `rows` of the product for all `tokens`.
@@ -207,6 +213,8 @@ impl MatmulKernel {
 }
 
 const SCRATCH_ALIGNMENT: usize = 64;
+/// Tokens up to which the weights' way from memory is what takes the time.
+const FEW_TOKENS: usize = 8;
 /// Weights one generation work item should read, to amortise the start of its memory streams.
 const STREAM_BYTES: usize = 64 << 10;
 /// Rows of a prompt's work item: a decoded tile of the GEMM.

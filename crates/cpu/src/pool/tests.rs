@@ -76,7 +76,7 @@ fn nobody_passes_a_barrier_early() {
 
 #[test]
 fn chunks_cover_everything_once() {
-    for threads in THREADS {
+    for (threads, sharing) in THREADS.into_iter().flat_map(|t| [(t, Sharing::Chunks), (t, Sharing::Runs)]) {
         let pool = ThreadPool::new(threads).unwrap();
         for (total, chunk) in [(0, 1), (1, 1), (1, 8), (7, 3), (64, 16), (1000, 1), (1000, 7), (4096, 64), (5, 0)] {
             let counters = WorkCounters::new(3);
@@ -85,18 +85,29 @@ fn chunks_cover_everything_once() {
                 counters.reset();
                 pool.run(&|worker| {
                     for counter in counters.iter() {
-                        for range in worker.chunks(counter, total, chunk) {
-                            assert!(!range.is_empty() && range.len() <= chunk.max(1));
+                        for range in worker.chunks(counter, total, chunk, sharing) {
+                            assert!(!range.is_empty() && range.start.is_multiple_of(chunk.max(1)));
+                            assert!(sharing == Sharing::Runs || range.len() <= chunk.max(1));
                             range.for_each(|item| _ = done[item].fetch_add(1, Ordering::Relaxed));
                         }
                         worker.barrier();
                     }
                 });
                 let wrong = done.iter().position(|count| count.load(Ordering::Relaxed) != 3);
-                assert_eq!(wrong, None, "{threads} threads, {total} items by {chunk}");
+                assert_eq!(wrong, None, "{threads} threads, {total} items by {chunk}, {sharing:?}");
             }
         }
     }
+}
+
+#[test]
+fn runs_are_long_first_and_short_at_the_end() {
+    let counter = WorkCounter::default();
+    let lengths =
+        |index| Chunks::new(&counter, [index, 2], 1000, 10, Sharing::Runs).map(|r| r.len()).collect::<Vec<_>>();
+    // Three eighths, then a quarter of what nobody has taken, down to a chunk; the second worker comes too late for those.
+    assert_eq!(lengths(0), [370, 60, 50, 30, 30, 20, 10, 10, 10, 10, 10, 10, 10]);
+    assert_eq!(lengths(1), [370]);
 }
 
 #[test]

@@ -71,7 +71,7 @@ pub(crate) struct StoreWork {
 
 impl Work for StoreWork {
     fn size(&self, context: &Context<'_>) -> Size {
-        Size { pieces: self.kernel.store_pieces(context.step.runs), chunk: 1 }
+        Size::chunks(self.kernel.store_pieces(context.step.runs), 1)
     }
 
     unsafe fn run(&self, context: &Context<'_>, pieces: Range<usize>, _scratch: &mut [u8]) {
@@ -97,7 +97,7 @@ pub(crate) struct AttendWork {
 
 impl Work for AttendWork {
     fn size(&self, context: &Context<'_>) -> Size {
-        Size { pieces: self.kernel.pieces(context.step.runs), chunk: 1 }
+        Size::chunks(self.kernel.pieces(context.step.runs), 1)
     }
 
     unsafe fn run(&self, context: &Context<'_>, pieces: Range<usize>, scratch: &mut [u8]) {

@@ -15,7 +15,7 @@ pub(crate) struct EmbeddingWork {
 
 impl Work for EmbeddingWork {
     fn size(&self, context: &Context<'_>) -> Size {
-        Size { pieces: context.step.tokens.len(), chunk: 4 }
+        Size::chunks(context.step.tokens.len(), 4)
     }
 
     unsafe fn run(&self, context: &Context<'_>, pieces: Range<usize>, _scratch: &mut [u8]) {

@@ -20,7 +20,7 @@ pub(crate) struct RouteWork {
 
 impl Work for RouteWork {
     fn size(&self, context: &Context<'_>) -> Size {
-        Size { pieces: context.rows(&self.out), chunk: 8 }
+        Size::chunks(context.rows(&self.out), 8)
     }
 
     unsafe fn run(&self, context: &Context<'_>, pieces: Range<usize>, scratch: &mut [u8]) {
@@ -96,7 +96,7 @@ pub(crate) struct SortWork {
 
 impl Work for SortWork {
     fn size(&self, _context: &Context<'_>) -> Size {
-        Size { pieces: 1, chunk: 1 }
+        Size::chunks(1, 1)
     }
 
     unsafe fn run(&self, context: &Context<'_>, _pieces: Range<usize>, _scratch: &mut [u8]) {
@@ -155,7 +155,7 @@ pub(crate) struct ExpertPrepareWork {
 
 impl Work for ExpertPrepareWork {
     fn size(&self, _context: &Context<'_>) -> Size {
-        Size { pieces: self.tables.experts, chunk: 1 }
+        Size::chunks(self.tables.experts, 1)
     }
 
     unsafe fn run(&self, context: &Context<'_>, pieces: Range<usize>, _scratch: &mut [u8]) {
@@ -196,35 +196,46 @@ pub(crate) struct ExpertMatMulWork {
 }
 
 impl ExpertMatMulWork {
-    /// Rows of a piece.
-    fn rows_per_piece(&self, context: &Context<'_>) -> usize {
-        self.kernel.row_chunk(1, context.threads).min(self.rows).max(1)
+    /// Rows of a piece, and pieces of an expert. Experts with tokens have pieces, one after the other.
+    fn parts(&self, context: &Context<'_>, most: usize) -> (usize, usize) {
+        let size = self.kernel.row_chunk(most, context.threads).min(self.rows).max(1);
+        (size, self.rows.div_ceil(size))
     }
+}
+
+/// Experts with tokens, and the most tokens that one has.
+fn busy(starts: &[u32]) -> (usize, usize) {
+    let tokens = || starts.windows(2).map(|ends| (ends[1] - ends[0]) as usize);
+    (tokens().filter(|&tokens| tokens > 0).count(), tokens().max().unwrap_or(0))
 }
 
 impl Work for ExpertMatMulWork {
     fn size(&self, context: &Context<'_>) -> Size {
-        let parts = self.rows.div_ceil(self.rows_per_piece(context));
-        Size { pieces: self.tables.experts * parts, chunk: 1 }
+        // SAFETY: the sort is complete: it is among what this work reads.
+        let (starts, ..) = unsafe { self.tables.read(context) };
+        let (experts, most) = busy(starts);
+        let (_, parts) = self.parts(context, most);
+        Size { pieces: experts * parts, chunk: 1, sharing: self.kernel.row_sharing(most) }
     }
 
     unsafe fn run(&self, context: &Context<'_>, pieces: Range<usize>, scratch: &mut [u8]) {
         // SAFETY: the sort is complete.
         let (starts, rows, _) = unsafe { self.tables.read(context) };
-        let size = self.rows_per_piece(context);
-        let parts = self.rows.div_ceil(size);
-        for piece in pieces {
-            let (expert, part) = (piece / parts, piece % parts);
-            let range = starts[expert] as usize..starts[expert + 1] as usize;
-            if range.is_empty() {
+        let (_, most) = busy(starts);
+        let (size, parts) = self.parts(context, most);
+        let experts = (0..self.tables.experts).filter(|&expert| starts[expert] < starts[expert + 1]);
+        for (number, expert) in experts.enumerate() {
+            let first = number * parts;
+            let own = pieces.start.max(first)..pieces.end.min(first + parts);
+            if own.is_empty() {
                 continue;
             }
-            let columns = part * size..((part + 1) * size).min(self.rows);
+            let columns = (own.start - first) * size..((own.end - first) * size).min(self.rows);
             let matrix = &self.weight[expert * self.matrix_bytes..][..self.matrix_bytes];
             let prepared = context.shared(self.prepared + prepared_offset(&self.layout, starts, expert));
-            let index = &rows[range];
+            let index = &rows[starts[expert] as usize..starts[expert + 1] as usize];
             let out = OutputRows { data: context.value(&self.out), stride: self.out.stride, index: Some(index) };
-            // SAFETY: the activations are complete; this piece owns these columns of the expert's rows.
+            // SAFETY: the activations are complete; these pieces own these columns of the expert's rows.
             unsafe {
                 self.kernel.run(matrix, prepared, index.len(), columns.clone(), out, scratch);
                 if let Some(scale) = &self.scale {

@@ -18,7 +18,7 @@ pub(crate) struct PrepareWork {
 
 impl Work for PrepareWork {
     fn size(&self, context: &Context<'_>) -> Size {
-        Size { pieces: self.layout.pieces(context.rows(&self.input)), chunk: 1 }
+        Size::chunks(self.layout.pieces(context.rows(&self.input)), 1)
     }
 
     unsafe fn run(&self, context: &Context<'_>, pieces: Range<usize>, _scratch: &mut [u8]) {
@@ -48,9 +48,13 @@ impl Work for MatMulWork {
     fn size(&self, context: &Context<'_>) -> Size {
         let tokens = context.rows(&self.out);
         if tokens == 0 {
-            return Size { pieces: 0, chunk: 1 };
+            return Size::chunks(0, 1);
         }
-        Size { pieces: self.rows, chunk: self.kernel.row_chunk(tokens, context.threads) }
+        Size {
+            pieces: self.rows,
+            chunk: self.kernel.row_chunk(tokens, context.threads),
+            sharing: self.kernel.row_sharing(tokens),
+        }
     }
 
     unsafe fn run(&self, context: &Context<'_>, pieces: Range<usize>, scratch: &mut [u8]) {

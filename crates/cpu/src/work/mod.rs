@@ -38,7 +38,7 @@ impl Tiles {
     /// How the tiles divide.
     pub fn size(&self) -> Size {
         let pieces = self.rows * self.parts;
-        Size { pieces, chunk: (pieces / (8 * self.threads)).max(1) }
+        Size::chunks(pieces, (pieces / (8 * self.threads)).max(1))
     }
 
     /// Row and columns of a tile.

@@ -20,7 +20,7 @@ pub(crate) struct RmsNormWork {
 impl Work for RmsNormWork {
     fn size(&self, context: &Context<'_>) -> Size {
         let pieces = context.rows(&self.out) * self.groups;
-        Size { pieces, chunk: (pieces / (8 * context.threads)).max(1) }
+        Size::chunks(pieces, (pieces / (8 * context.threads)).max(1))
     }
 
     unsafe fn run(&self, context: &Context<'_>, pieces: Range<usize>, _scratch: &mut [u8]) {

@@ -22,7 +22,7 @@ impl RopeTableWork {
 
 impl Work for RopeTableWork {
     fn size(&self, context: &Context<'_>) -> Size {
-        Size { pieces: context.step.tokens.len(), chunk: 8 }
+        Size::chunks(context.step.tokens.len(), 8)
     }
 
     unsafe fn run(&self, context: &Context<'_>, pieces: Range<usize>, _scratch: &mut [u8]) {
@@ -51,7 +51,7 @@ pub(crate) struct RopeWork {
 impl Work for RopeWork {
     fn size(&self, context: &Context<'_>) -> Size {
         let rows = context.rows(&self.out);
-        Size { pieces: rows, chunk: (rows / (8 * context.threads)).max(1) }
+        Size::chunks(rows, (rows / (8 * context.threads)).max(1))
     }
 
     unsafe fn run(&self, context: &Context<'_>, pieces: Range<usize>, _scratch: &mut [u8]) {

@@ -13,7 +13,7 @@ pub(crate) struct SelectWork {
 
 impl Work for SelectWork {
     fn size(&self, context: &Context<'_>) -> Size {
-        Size { pieces: context.step.outputs.len(), chunk: 8 }
+        Size::chunks(context.step.outputs.len(), 8)
     }
 
     unsafe fn run(&self, context: &Context<'_>, pieces: Range<usize>, _scratch: &mut [u8]) {

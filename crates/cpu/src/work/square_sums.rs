@@ -18,7 +18,7 @@ pub(crate) struct SquareSumsWork {
 
 impl Work for SquareSumsWork {
     fn size(&self, _context: &Context<'_>) -> Size {
-        Size { pieces: self.input.shape.width.div_ceil(COLUMNS), chunk: 1 }
+        Size::chunks(self.input.shape.width.div_ceil(COLUMNS), 1)
     }
 
     unsafe fn run(&self, context: &Context<'_>, pieces: Range<usize>, _scratch: &mut [u8]) {
@@ -50,7 +50,7 @@ pub(crate) struct ExpertSquareSumsWork {
 
 impl Work for ExpertSquareSumsWork {
     fn size(&self, _context: &Context<'_>) -> Size {
-        Size { pieces: self.tables.experts, chunk: 1 }
+        Size::chunks(self.tables.experts, 1)
     }
 
     unsafe fn run(&self, context: &Context<'_>, pieces: Range<usize>, _scratch: &mut [u8]) {
