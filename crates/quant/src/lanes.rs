@@ -142,6 +142,16 @@ operators! {
     Div div /;
 }
 
+/// Every lane by the same factor.
+impl<const N: usize> Mul<f32> for Lanes<N> {
+    type Output = Self;
+
+    #[inline(always)]
+    fn mul(self, factor: f32) -> Self {
+        self * Lanes::splat(factor)
+    }
+}
+
 impl<const N: usize> AddAssign for Lanes<N> {
     #[inline(always)]
     fn add_assign(&mut self, other: Self) {

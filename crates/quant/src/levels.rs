@@ -1,4 +1,5 @@
-//! The encoders, compiled for several instruction sets: the only `unsafe` of this crate.
+//! The encoders, compiled for several instruction sets. Their calls here, and that of [`crate::search::nearest`], are the
+//! only `unsafe` of this crate.
 //!
 //! An encoder is plain code whose loops the compiler vectorises ([`crate::lanes`]); here it is compiled once for each
 //! level, and the best one the machine has is called. No level changes a result: all arithmetic is that of single
@@ -22,6 +23,7 @@ fn best() -> Level {
     {
         if is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("avx512vl")
         {
@@ -34,20 +36,49 @@ fn best() -> Level {
     Level::Plain
 }
 
+/// The level that encoders run at, which the machine has been seen to have.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Available {
+    Plain,
+    #[cfg(target_arch = "x86_64")]
+    Avx2(Seen),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Seen),
+}
+
+/// Made by nobody but [`Available::now`].
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen(());
+
+impl Available {
+    /// The best the machine has, or what a test wants.
+    #[inline(always)]
+    pub(crate) fn now() -> Self {
+        #[cfg(all(test, target_arch = "x86_64"))]
+        let level = tests::FORCED.get().map_or_else(best, |forced| forced.min(best()));
+        #[cfg(not(all(test, target_arch = "x86_64")))]
+        let level = best();
+        match level {
+            Level::Plain => Available::Plain,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => Available::Avx2(Seen(())),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => Available::Avx512(Seen(())),
+        }
+    }
+}
+
 /// Encodes a row with the best instructions there are; nothing happens where the format has no encoder.
 pub(crate) fn encode<F: BlockFormat>(row: Row<'_, F::Values>, out: &mut [F::Block]) {
-    #[cfg(all(test, target_arch = "x86_64"))]
-    let level = tests::FORCED.get().map_or_else(best, |forced| forced.min(best()));
-    #[cfg(not(all(test, target_arch = "x86_64")))]
-    let level = best();
-    match level {
-        Level::Plain => encode_plain::<F>(row, out),
-        // SAFETY: the machine has the features the function is compiled for; `best` has looked.
+    match Available::now() {
+        Available::Plain => encode_plain::<F>(row, out),
+        // SAFETY: the machine has the features the function is compiled for; `Available` has looked.
         #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => unsafe { encode_avx2::<F>(row, out) },
+        Available::Avx2(_) => unsafe { encode_avx2::<F>(row, out) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => unsafe { encode_avx512::<F>(row, out) },
+        Available::Avx512(_) => unsafe { encode_avx512::<F>(row, out) },
     }
 }
 

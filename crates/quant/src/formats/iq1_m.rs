@@ -8,10 +8,11 @@ use crate::block_format::{BlockFormat, Encode, Row};
 use crate::formats::q8_k::{BlockQ8K, Q8_K};
 use crate::formats::ternary_lattice::{self, EIGHTH};
 use crate::groups;
+use crate::lanes::Lanes;
 use crate::little_endian::{LeF16, LeU16};
 use crate::search::lattice;
 use crate::search::points;
-use crate::search::ternary::{self, DOWN, Group, Sums, UP, Values};
+use crate::search::ternary::{self, DOWN, Group, Running, Splits, Sums, UP, Values};
 use crate::search::weights;
 use ascua_gguf::TensorType;
 use bytemuck::{Pod, Zeroable};
@@ -101,21 +102,25 @@ fn encode_block(values: &[f32; 256], importance: Option<&[f32; 256]>) -> BlockIQ
     // The scale is raised by this, which llama.cpp's authors found to lose less.
     const RAISED: f32 = 1.1125;
     let usual = 2.0 * weights::sum_of_squares(values) / 256.0;
-    let (mut scales, mut variants, mut weights) = ([0.0; 16], [0; 16], [[0.0; 16]; 16]);
-    let mut indices = [[0u16; 2]; 16];
-    for (g, x) in values.as_chunks::<16>().0.iter().enumerate() {
+    let groups: &[[f32; 16]; 16] = values.as_chunks().0.try_into().expect("a block has 16 groups");
+    let (mut weights, mut ranks) = ([[0.0; 16]; 16], [[0; 16]; 16]);
+    for (g, x) in groups.iter().enumerate() {
         weights[g] = match importance {
             Some(importance) => weights::of_group(x, &importance.as_chunks::<16>().0[g], usual),
             None => x.map(|x| x * x),
         };
+        ranks[g] = Group { x, weights: &weights[g] }.ranks();
+    }
+    let splits = ternary::best_splits(TwoShifts::new(&Running::new(groups, &weights, &ranks)));
+    let (mut scales, mut variants, mut indices) = ([0.0; 16], [0; 16], [[0u16; 2]; 16]);
+    for (g, x) in groups.iter().enumerate() {
         if points::highest(&x.map(f32::abs)) < NOTHING {
             continue;
         }
-        let group = Group { x, weights: &weights[g] };
-        let ranks = group.ranks();
-        let Some(mut split) = best_split(&group, &ranks) else { continue };
-        let levels = split.levels(&ranks, 4);
+        let Some(mut split) = splits[g] else { continue };
+        let levels = split.levels(&ranks[g], 4);
         variants[g] = split.variant;
+        let group = Group { x, weights: &weights[g] };
         (indices[g], scales[g]) = ternary::points(&lattice::IQ1, &group, &levels, &SHIFTS[split.variant], split.scale);
     }
     let mut block = BlockIQ1M::zeroed();
@@ -127,7 +132,7 @@ fn encode_block(values: &[f32; 256], importance: Option<&[f32; 256]>) -> BlockIQ
     let Some((mut d, scales)) = points::odd_scales(&scales, 15.0, 7) else { return block };
     // The scale of scales that fits best, now that the scales are steps.
     let (mut words, mut sums) = ([0; 4], (0.0, 0.0));
-    for (g, x) in values.as_chunks::<16>().0.iter().enumerate() {
+    for (g, x) in groups.iter().enumerate() {
         words[g / 4] |= u16::from(scales[g]) << (3 * (g % 4));
         block.qh[g] |= SHIFT_BITS[variants[g]];
         let factor = f32::from(2 * scales[g] + 1);
@@ -144,35 +149,71 @@ fn encode_block(values: &[f32; 256], importance: Option<&[f32; 256]>) -> BlockIQ
     block
 }
 
-/// Every split of 16 elements, whose halves have shifts of their own.
-#[inline(always)]
-fn best_split(group: &Group<'_, 16>, ranks: &[usize; 16]) -> Option<ternary::Split> {
-    // The values of a point are one apart, so a sum over three runs is that of the highest value for all, less one for
-    // each element below a change.
-    let (mut x, mut w) = ([[0.0; 17]; 2], [[0.0; 17]; 2]);
-    for (i, &rank) in ranks.iter().enumerate() {
-        w[i / 8][rank + 1] = group.weights[i];
-        x[i / 8][rank + 1] = group.weights[i] * group.x[i];
+/// Every split of groups of 16 elements, whose halves have shifts of their own.
+///
+/// The values of a point are one apart, so a sum over three runs is that of the highest value for all, less one for each
+/// element below a change. By half and shift:
+struct TwoShifts<'a> {
+    running: &'a Running<16, 17, 2>,
+    /// The sums with the highest value for all.
+    highest: [[Sums<16>; 2]; 2],
+    /// What the squares change by below the second change.
+    below_second: [[[Lanes<16>; 17]; 2]; 2],
+    /// The products below the first change.
+    products: [Lanes<16>; 2],
+    /// The squares of the highest value for all, changed below the first change.
+    squares: [[Lanes<16>; 2]; 2],
+}
+
+impl<'a> TwoShifts<'a> {
+    #[inline(always)]
+    fn new(running: &'a Running<16, 17, 2>) -> Self {
+        let mut highest = [[(Lanes::ZERO, Lanes::ZERO); 2]; 2];
+        let mut below_second = [[[Lanes::ZERO; 17]; 2]; 2];
+        for half in 0..2 {
+            let (products, weights) = (&running.products[half], &running.weights[half]);
+            for (shift, &[_, middle, high]) in [UP, DOWN].iter().enumerate() {
+                highest[half][shift] = (products[16] * high, weights[16] * high * high);
+                for j in 0..17 {
+                    below_second[half][shift][j] = weights[j] * (middle * middle - high * high);
+                }
+            }
+        }
+        TwoShifts { running, highest, below_second, products: [Lanes::ZERO; 2], squares: [[Lanes::ZERO; 2]; 2] }
     }
-    for half in 0..2 {
-        for j in 0..16 {
-            x[half][j + 1] += x[half][j];
-            w[half][j + 1] += w[half][j];
+
+    /// The sums of a half under a shift.
+    #[inline(always)]
+    fn half(&self, half: usize, shift: usize, second: usize) -> Sums<16> {
+        let below = self.products[half] + self.running.products[half][second];
+        let square = self.squares[half][shift] + self.below_second[half][shift][second];
+        (self.highest[half][shift].0 - below, square)
+    }
+}
+
+impl Splits<16, 4> for TwoShifts<'_> {
+    const N: usize = 16;
+
+    #[inline(always)]
+    fn start(&mut self, first: usize) {
+        for half in 0..2 {
+            self.products[half] = self.running.products[half][first];
+            for (shift, &[low, middle, _]) in [UP, DOWN].iter().enumerate() {
+                let below = self.running.weights[half][first] * (low * low - middle * middle);
+                self.squares[half][shift] = self.highest[half][shift].1 + below;
+            }
         }
     }
-    let sums = |half: usize, first: usize, values: &Values| -> Sums<17> {
-        let (x, w) = (&x[half], &w[half]);
-        let [low, middle, high] = *values;
-        let (below, above) = (low * low - middle * middle, middle * middle - high * high);
-        let product = |j: usize| x[16] * high - (x[first] + x[j]);
-        let square = |j: usize| w[16] * high * high + w[first] * below + w[j] * above;
-        (std::array::from_fn(product), std::array::from_fn(square))
-    };
-    let both = |a: &Sums<17>, b: &Sums<17>| -> Sums<17> {
-        (std::array::from_fn(|j| a.0[j] + b.0[j]), std::array::from_fn(|j| a.1[j] + b.1[j]))
-    };
-    ternary::best_split(|first| {
-        let halves = [0, 1].map(|half| [&UP, &DOWN].map(|values| sums(half, first, values)));
-        std::array::from_fn::<_, 4, _>(|variant| both(&halves[0][variant / 2], &halves[1][variant % 2]))
-    })
+
+    #[inline(always)]
+    fn sums(&self, second: usize) -> [Sums<16>; 4] {
+        let low = [self.half(0, 0, second), self.half(0, 1, second)];
+        let high = [self.half(1, 0, second), self.half(1, 1, second)];
+        let mut sums = [(Lanes::ZERO, Lanes::ZERO); 4];
+        for (variant, sums) in sums.iter_mut().enumerate() {
+            let (low, high) = (low[variant / 2], high[variant % 2]);
+            *sums = (low.0 + high.0, low.1 + high.1);
+        }
+        sums
+    }
 }

@@ -7,10 +7,11 @@ use crate::block_format::{BlockFormat, Encode, Row};
 use crate::formats::q8_k::{BlockQ8K, Q8_K};
 use crate::formats::ternary_lattice::{self, EIGHTH};
 use crate::groups;
+use crate::lanes::Lanes;
 use crate::little_endian::{LeF16, LeU16};
 use crate::search::lattice;
 use crate::search::points;
-use crate::search::ternary::{self, DOWN, Group, Sums, UP};
+use crate::search::ternary::{self, DOWN, Group, Running, Splits, Sums, UP};
 use crate::search::weights;
 use ascua_gguf::TensorType;
 use bytemuck::{Pod, Zeroable};
@@ -84,22 +85,27 @@ fn encode(row: Row<'_, [f32; 256]>, out: &mut [BlockIQ1S]) {
 #[inline(always)]
 fn encode_block(values: &[f32; 256], importance: Option<&[f32; 256]>) -> BlockIQ1S {
     // Below this, a group counts as all zero.
-    const NOTHING: f32 = 1e-12;
+    const ZERO: f32 = 1e-12;
     // The scale is raised by this, which llama.cpp's authors found to lose less.
     const RAISED: f32 = 1.125;
     let importance = importance.unwrap_or(&weights::EVEN);
     let usual = 2.0 * weights::sum_of_squares(values) / 256.0;
+    let groups: &[[f32; 32]; 8] = values.as_chunks().0.try_into().expect("a block has 8 groups");
+    let (mut weights, mut ranks) = ([[0.0; 32]; 8], [[0; 32]; 8]);
+    for (g, x) in groups.iter().enumerate() {
+        weights[g] = weights::of_group(x, &importance.as_chunks::<32>().0[g], usual);
+        ranks[g] = Group { x, weights: &weights[g] }.ranks();
+    }
+    let splits = ternary::best_splits(OneShift::new(&Running::new(groups, &weights, &ranks)));
     let (mut scales, mut block) = ([0.0; 8], BlockIQ1S::zeroed());
     let mut shifts = [0; 8];
-    for (g, x) in values.as_chunks::<32>().0.iter().enumerate() {
-        let weights = weights::of_group(x, &importance.as_chunks::<32>().0[g], usual);
-        if points::highest(&x.map(f32::abs)) < NOTHING {
+    for (g, x) in groups.iter().enumerate() {
+        if points::highest(&x.map(f32::abs)) < ZERO {
             continue;
         }
-        let group = Group { x, weights: &weights };
-        let ranks = group.ranks();
-        let Some(mut split) = best_split(&group, &ranks) else { continue };
-        let levels = split.levels(&ranks, 2);
+        let Some(mut split) = splits[g] else { continue };
+        let group = Group { x, weights: &weights[g] };
+        let levels = split.levels(&ranks[g], 2);
         let used = [UP, DOWN][split.variant];
         let (indices, scale) = ternary::points(&lattice::IQ1, &group, &levels, &[used; 4], split.scale);
         let mut word = 0;
@@ -120,25 +126,52 @@ fn encode_block(values: &[f32; 256], importance: Option<&[f32; 256]>) -> BlockIQ
     block
 }
 
-/// Every split of 32 elements under one shift.
-#[inline(always)]
-fn best_split(group: &Group<'_, 32>, ranks: &[usize; 32]) -> Option<ternary::Split> {
-    let (mut x, mut w) = ([0.0; 33], [0.0; 33]);
-    for (i, &rank) in ranks.iter().enumerate() {
-        w[rank + 1] = group.weights[i];
-        x[rank + 1] = group.weights[i] * group.x[i];
-    }
-    for j in 0..32 {
-        x[j + 1] += x[j];
-        w[j + 1] += w[j];
-    }
-    let sums = |first: usize, values: &[f32; 3]| -> Sums<33> {
-        let [low, middle, high] = *values;
-        let product = |j: usize| (x[first] - x[0]) * low + (x[j] - x[first]) * middle + (x[32] - x[j]) * high;
-        let square = |j: usize| {
-            (w[first] - w[0]) * low * low + (w[j] - w[first]) * middle * middle + (w[32] - w[j]) * high * high
-        };
-        (std::array::from_fn(product), std::array::from_fn(square))
-    };
-    ternary::best_split(|first| [sums(first, &UP), sums(first, &DOWN)])
+/// Every split of groups of 32 elements, under one shift. By shift:
+struct OneShift<'a> {
+    running: &'a Running<8, 33, 1>,
+    /// What the elements above the second change add.
+    above: [[Sums<8>; 33]; 2],
+    /// What the elements below the first change add.
+    below: [Sums<8>; 2],
+    /// The products and the weights below the first change.
+    first: Sums<8>,
 }
+
+impl<'a> OneShift<'a> {
+    #[inline(always)]
+    fn new(running: &'a Running<8, 33, 1>) -> Self {
+        let ([x], [w]) = (&running.products, &running.weights);
+        let mut above = [[NOTHING; 33]; 2];
+        for (above, &[_, _, high]) in above.iter_mut().zip(&[UP, DOWN]) {
+            for (j, above) in above.iter_mut().enumerate() {
+                *above = ((x[32] - x[j]) * high, (w[32] - w[j]) * high * high);
+            }
+        }
+        OneShift { running, above, below: [NOTHING; 2], first: NOTHING }
+    }
+}
+
+impl Splits<8, 2> for OneShift<'_> {
+    const N: usize = 32;
+
+    #[inline(always)]
+    fn start(&mut self, first: usize) {
+        let (x, w) = (self.running.products[0][first], self.running.weights[0][first]);
+        self.first = (x, w);
+        self.below = [(x * UP[0], w * UP[0] * UP[0]), (x * DOWN[0], w * DOWN[0] * DOWN[0])];
+    }
+
+    #[inline(always)]
+    fn sums(&self, second: usize) -> [Sums<8>; 2] {
+        let x = self.running.products[0][second] - self.first.0;
+        let w = self.running.weights[0][second] - self.first.1;
+        let mut sums = [NOTHING; 2];
+        for (shift, &[_, middle, _]) in [UP, DOWN].iter().enumerate() {
+            let (below, above) = (self.below[shift], self.above[shift][second]);
+            sums[shift] = (below.0 + x * middle + above.0, below.1 + w * middle * middle + above.1);
+        }
+        sums
+    }
+}
+
+const NOTHING: Sums<8> = (Lanes::ZERO, Lanes::ZERO);

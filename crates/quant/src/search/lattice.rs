@@ -8,6 +8,8 @@
 
 use std::sync::LazyLock;
 
+use crate::levels::Available;
+use crate::search::nearest::{LANES, Target, nearest};
 use crate::tables::{IQ1_GRID, IQ2_S_GRID, IQ2_XS_GRID, IQ2_XXS_GRID, IQ3_S_GRID, IQ3_XXS_GRID};
 
 /// The points of a format, and for every code the points near it. `D` elements of `BITS` bits to a code.
@@ -22,8 +24,6 @@ pub(crate) struct Lattice<const D: usize, const BITS: usize> {
     neighbours: Vec<u16>,
 }
 
-/// Points compared side by side.
-const LANES: usize = 16;
 const NO_POINT: u16 = u16::MAX;
 
 /// IQ1_S and IQ1_M: the levels are -1, 0 and 1.
@@ -113,47 +113,11 @@ impl<const D: usize, const BITS: usize> Lattice<D, BITS> {
         self.points[usize::from(code)] != NO_POINT
     }
 
-    /// The code of the point near `code`, itself no point, with the least error for `x` under a scale, where an element
-    /// of level `l` has the value `scale * (first + step * l)`.
+    /// The code of the point near `code`, itself no point, with the least error for what it is to stand for.
     #[inline(always)]
-    pub(crate) fn nearest(
-        &self,
-        code: u16,
-        x: &[f32; D],
-        weights: &[f32; D],
-        scale: f32,
-        [first, step]: [f32; 2],
-    ) -> u16 {
+    pub(crate) fn nearest(&self, available: Available, code: u16, target: &Target<'_, D>) -> u16 {
         let (start, end) = self.near[usize::from(code)];
         let near = self.neighbours[start as usize..end as usize].as_chunks::<LANES>().0;
-        let (mut least, mut run) = ([f32::MAX; LANES], [0i32; LANES]);
-        for (number, codes) in near.iter().enumerate() {
-            let codes = codes.map(i32::from);
-            let mut error = [0.0; LANES];
-            for i in 0..D {
-                for lane in 0..LANES {
-                    let level = codes[lane] >> (BITS * i) & ((1 << BITS) - 1);
-                    let difference = scale * (first + step * level as f32) - x[i];
-                    error[lane] += weights[i] * difference * difference;
-                }
-            }
-            for lane in 0..LANES {
-                let better = error[lane] < least[lane];
-                least[lane] = if better { error[lane] } else { least[lane] };
-                run[lane] = if better { number as i32 } else { run[lane] };
-            }
-        }
-        // The first of equally good ones, as if they had been compared in order.
-        let mut best = 0;
-        for lane in 1..LANES {
-            let (a, b) = (least[lane], least[best]);
-            if a < b || a == b && run[lane] < run[best] {
-                best = lane;
-            }
-        }
-        near.get(run[best] as usize).map_or(code, |codes| codes[best])
+        nearest::<D, BITS>(available, near, target).unwrap_or(code)
     }
 }
-
-/// Levels to magnitudes: 1, 3, 5 and so on.
-pub(crate) const ODD: [f32; 2] = [1.0, 2.0];

@@ -6,6 +6,7 @@
 pub(crate) mod affine;
 pub(crate) mod codes;
 pub(crate) mod lattice;
+pub(crate) mod nearest;
 pub(crate) mod points;
 pub(crate) mod positive;
 pub(crate) mod signed;

@@ -8,7 +8,9 @@
 use std::array::from_fn;
 
 use crate::lanes::Lanes;
-use crate::search::lattice::{Lattice, ODD};
+use crate::levels::Available;
+use crate::search::lattice::Lattice;
+use crate::search::nearest::Target;
 
 /// The most points a group has.
 const MOST: usize = 8;
@@ -91,6 +93,7 @@ impl PointSearch {
             }
             *codes = from_fn(|i| code.0[i] as i32 as u16);
         }
+        let available = Available::now();
         let elements = group.x.as_chunks::<D>().0.iter().zip(group.roots.as_chunks::<D>().0);
         let mut off_lattice = [0u8; C];
         for (k, (x, roots)) in elements.clone().enumerate() {
@@ -98,7 +101,7 @@ impl PointSearch {
                 let code = codes[k][attempt];
                 if !lattice.has(code) {
                     off_lattice[attempt] |= 1 << k;
-                    codes[k][attempt] = lattice.nearest(code, x, roots, 1.0 / inverse[attempt], ODD);
+                    codes[k][attempt] = lattice.nearest(available, code, &odd_target(x, roots, 1.0 / inverse[attempt]));
                 }
             }
         }
@@ -134,8 +137,11 @@ impl PointSearch {
                     let level = crate::rounding::round_half_even(0.5 * (inverse * x[i] - 1.0)).clamp(0, self.largest);
                     code = code << BITS | level as u16;
                 }
-                points.codes[k] =
-                    if lattice.has(code) { code } else { lattice.nearest(code, x, roots, points.scale, ODD) };
+                points.codes[k] = if lattice.has(code) {
+                    code
+                } else {
+                    lattice.nearest(available, code, &odd_target(x, roots, points.scale))
+                };
             }
             let (mut sum_qx, mut sum_q2) = (0.0, 0.0);
             for i in 0..N {
@@ -149,6 +155,12 @@ impl PointSearch {
         }
         points
     }
+}
+
+/// Magnitudes that points are to stand for.
+#[inline(always)]
+fn odd_target<'a, const D: usize>(x: &'a [f32; D], weights: &'a [f32; D], scale: f32) -> Target<'a, D> {
+    Target { x, weights, scale, first: 1.0, step: 2.0 }
 }
 
 /// Level to magnitude.
