@@ -87,6 +87,11 @@ impl Default for ModelOptions {
 }
 
 impl ModelOptions {
+    /// The workers a model opened with these options has: those asked for, or what suits the machine and the placement.
+    pub fn workers(&self) -> Workers {
+        Workers::new(self.threads, self.prompt_threads, self.placement.clone())
+    }
+
     fn engine(&self, context: usize) -> EngineOptions {
         EngineOptions {
             context,
@@ -127,8 +132,7 @@ impl Opened {
     pub fn from_file(file: Gguf, options: &ModelOptions) -> Result<Opened, Error> {
         let file = ModelFile::new(file)?.with_adapters(options.adapters.clone())?;
         let isa = options.isa.unwrap_or_else(Isa::detect);
-        let workers = Workers::new(options.threads, options.prompt_threads, options.placement.clone());
-        let device = CpuDevice::new(workers, isa)?;
+        let device = CpuDevice::new(options.workers(), isa)?;
         let plan = |context: usize| ascua_engine::plan(&device, &file, &options.engine(context));
         let (context, plan) = match options.context {
             ContextChoice::Tokens(context) => (context, plan(context)?),

@@ -44,3 +44,17 @@ fn a_profile_names_the_work_and_sums_to_one() {
     let plain: serde_json::Value = serde_json::from_str(&bench.run(&[SHORT, &["--json"]].concat()).success()).unwrap();
     assert_eq!(plain[0].get("profile"), None);
 }
+
+/// Where processors were named and no number of threads, all that the machine has were reported.
+#[test]
+fn the_threads_of_a_row_are_those_that_worked() {
+    let bench = Bench::new();
+    let flags = ["bench", "{model}", "-p", "4", "-n", "2", "-r", "1", "--json", "--cpu-mask", "1"];
+    let threads = |more: &[&str]| -> Vec<u64> {
+        let json = bench.run(&[&flags[..], more].concat()).success();
+        let rows: Vec<serde_json::Value> = serde_json::from_str(&json).unwrap();
+        rows.iter().map(|row| row["threads"].as_u64().unwrap()).collect()
+    };
+    assert_eq!(threads(&[]), [1, 1]);
+    assert_eq!(threads(&["--threads-batch", "3"]), [3, 1]);
+}

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use ascua::roofline::{ReadPattern, dot_peak, read_bandwidth};
-use ascua::{Isa, available_threads};
-
-use crate::model_flags::{ModelFlags, ThreadCounts};
+use ascua::{Isa, ModelOptions};
 
 /// The limits for each number of threads.
 pub struct Limits {
@@ -27,14 +25,11 @@ pub struct Limit {
 }
 
 impl Limits {
-    /// Measures; about a second for each number of threads.
-    pub fn measure(flags: &ModelFlags<ThreadCounts>) -> anyhow::Result<Limits> {
-        let isa = flags.isa.unwrap_or_else(Isa::detect);
+    /// Measures for the threads of all `settings`; about a second for each number of them.
+    pub fn measure(isa: Option<Isa>, settings: &[ModelOptions]) -> anyhow::Result<Limits> {
+        let isa = isa.unwrap_or_else(Isa::detect);
         let mut of_threads = BTreeMap::new();
-        let all = match flags.threads.threads.as_slice() {
-            [] => vec![available_threads()],
-            some => some.to_vec(),
-        };
+        let all = settings.iter().map(ModelOptions::workers).flat_map(|workers| [workers.generation, workers.prompt]);
         for threads in std::iter::once(1).chain(all) {
             if of_threads.contains_key(&threads) {
                 continue;

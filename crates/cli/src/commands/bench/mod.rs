@@ -109,11 +109,12 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Status> {
         return compare::run(other, arguments.tests.runs(), format, arguments.plot.as_deref());
     }
     let watch = Watch::new();
-    let limits = if arguments.roofline { Some(Limits::measure(&arguments.flags)?) } else { None };
+    let settings = arguments.settings()?;
+    let limits = if arguments.roofline { Some(Limits::measure(arguments.flags.isa, &settings)?) } else { None };
     let mut printer = Printer::new(format, limits.as_ref())?;
     let mut rows = Vec::new();
     'all: for model in &models {
-        for options in arguments.settings()? {
+        for options in settings.clone() {
             let sequences = tests.iter().map(|test| test.sequences).max().unwrap_or(1);
             let context = tests.iter().map(|test| test.context()).max().unwrap_or(1);
             let options = ModelOptions {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ascua::{ModelOptions, TimeShare, available_threads};
+use ascua::{ModelOptions, TimeShare};
 use ascua_eval::{BenchResult, BenchTest, ModelWork};
 use clap::ValueEnum;
 use serde::Serialize;
@@ -66,6 +66,8 @@ impl Row {
     pub fn new(model: &str, options: &ModelOptions, result: &BenchResult) -> Row {
         let BenchTest { prompt, generation, depth, sequences } = result.test;
         let title = Path::new(model).file_stem().map_or(model.to_owned(), |stem| stem.to_string_lossy().into_owned());
+        // A step of a pair counts as one of its generation.
+        let step = if generation == 0 { prompt * sequences } else { sequences };
         let name = if model.ends_with(".gguf") { title } else { model.to_owned() };
         Row {
             test: result.test.to_string(),
@@ -74,7 +76,7 @@ impl Row {
             samples: result.samples.clone(),
             median: result.median(),
             model: name,
-            threads: options.threads.unwrap_or_else(available_threads),
+            threads: options.workers().for_tokens(step),
             ubatch: options.step_tokens,
             prompt,
             generation,

@@ -323,6 +323,7 @@ mod tests {
             generation: 0,
             runs: 1,
             threads: 1,
+            prompt_threads: None,
             isa: "scalar".into(),
             precision: "exact".into(),
         };

@@ -19,6 +19,9 @@ pub struct Settings {
     pub generation: usize,
     pub runs: usize,
     pub threads: usize,
+    /// Threads for prompts, where they are not as many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_threads: Option<usize>,
     pub isa: String,
     pub precision: String,
 }
@@ -86,14 +89,15 @@ impl Report {
 
     /// The table with what it is of.
     pub fn markdown(&self) -> String {
-        let Settings { model, text, imatrix, window, chunks, prompt, generation, threads, isa, precision, .. } =
-            &self.settings;
+        let Settings { model, text, imatrix, window, chunks, prompt, generation, .. } = &self.settings;
+        let Settings { threads, prompt_threads, isa, precision, .. } = &self.settings;
+        let for_prompts = prompt_threads.map_or(String::new(), |threads| format!(" ({threads} for prompts)"));
         let windows = chunks.map_or("all".to_owned(), |chunks| chunks.to_string());
         let with = imatrix.as_ref().map_or(String::new(), |file| format!(", importance matrix {file}"));
         let mut text = format!(
             "# {model}\n\n\
              Perplexity and Kullback–Leibler divergence from the source on {text}: {windows} windows of {window} tokens, the \
-             second half of each scored{with}. Speed with {threads} threads, {isa}, {precision} arithmetic.\n\n\
+             second half of each scored{with}. Speed with {threads} threads{for_prompts}, {isa}, {precision} arithmetic.\n\n\
              | type | size | bits per weight | perplexity | KL divergence | same top token | pp{prompt} t/s | tg{generation} \
              t/s |\n|---|---:|---:|---:|---:|---:|---:|---:|\n"
         );

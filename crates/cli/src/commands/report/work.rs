@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use ascua::gguf::{AtomicFile, Gguf};
 use ascua::tokenizer::EncodeOptions;
-use ascua::{ContextChoice, Flow, Isa, Model, ModelOptions, available_threads};
+use ascua::{ContextChoice, Flow, Isa, Model, ModelOptions};
 use ascua_convert::imatrix::ImportanceMatrix;
 use ascua_convert::quantize::{FileType, Importance, Options, Overwrite, Plan, QuantizeError};
 use ascua_eval::{BaseLogits, PerplexityOptions, Quality, ReportOptions, measure_against, measure_source};
@@ -126,6 +126,7 @@ fn settings(arguments: &Arguments, model: &str, gguf: &Gguf, text: &Path) -> any
     let length = std::fs::metadata(text).with_context(|| format!("cannot read {}", text.display()))?.len();
     let ReportOptions { perplexity, prompt, generation, runs } = options(arguments);
     let flags = arguments.flags.options()?;
+    let workers = flags.workers();
     let name = |path: &Path| path.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned());
     let precision = arguments.flags.precision.to_possible_value();
     Ok(Settings {
@@ -139,7 +140,8 @@ fn settings(arguments: &Arguments, model: &str, gguf: &Gguf, text: &Path) -> any
         prompt,
         generation,
         runs,
-        threads: flags.threads.unwrap_or_else(available_threads),
+        threads: workers.generation,
+        prompt_threads: (workers.prompt != workers.generation).then_some(workers.prompt),
         isa: flags.isa.unwrap_or_else(Isa::detect).to_string(),
         precision: precision.map_or(String::new(), |value| value.get_name().to_owned()),
     })
