@@ -21,6 +21,7 @@ mod model_flags;
 mod model_report;
 mod model_source;
 mod output;
+mod output_flags;
 mod placement_flags;
 mod progress;
 mod prompt_input;

@@ -9,6 +9,7 @@ use clap::Args;
 
 use crate::failure::usage;
 use crate::key_value;
+use crate::output_flags::{ForceFlag, JsonFlag};
 
 /// How to write a model.
 #[derive(Args, Debug)]
@@ -53,17 +54,15 @@ pub struct MixFlags {
     #[arg(long)]
     pub dry_run: bool,
 
-    /// Replace what is at the output
-    #[arg(long)]
-    pub force: bool,
+    #[command(flatten)]
+    pub force: ForceFlag,
 
     /// Threads [default: all processors]
     #[arg(long, short = 't', value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
 
-    /// Print a JSON object
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub json: JsonFlag,
 }
 
 /// An importance matrix and its file.

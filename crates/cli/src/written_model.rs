@@ -43,9 +43,8 @@ pub fn finish(plan: &Plan<'_>, writing: &Writing<'_>, flags: &MixFlags) -> anyho
     if flags.dry_run {
         report.parts = plan.targets(writing.output)?.len();
     } else {
-        let overwrite = if flags.force { Overwrite::Replace } else { Overwrite::Never };
         let started = Instant::now();
-        match write(plan, writing.verb, writing.output, overwrite, &Watch::new()) {
+        match write(plan, writing.verb, writing.output, flags.force.overwrite(), &Watch::new()) {
             Ok(written) => {
                 report.parts = written.len();
                 report.output = written.iter().map(|path| path.display().to_string()).collect();
@@ -58,11 +57,7 @@ pub fn finish(plan: &Plan<'_>, writing: &Writing<'_>, flags: &MixFlags) -> anyho
         }
         report.seconds = Some(started.elapsed().as_secs_f64());
     }
-    if flags.json {
-        output::json(&report)?;
-    } else {
-        show(&report)?;
-    }
+    flags.json.print(&report, lines)?;
     Ok(Status::Done)
 }
 
@@ -139,7 +134,7 @@ pub fn write(
     })
 }
 
-fn show(report: &Report) -> anyhow::Result<()> {
+fn lines(report: &Report) -> Vec<String> {
     let mut totals: Vec<(&str, usize, u64)> = Vec::new();
     for tensor in &report.tensors {
         match totals.iter_mut().find(|(name, ..)| *name == tensor.to) {
@@ -164,5 +159,5 @@ fn show(report: &Report) -> anyhow::Result<()> {
         last.push_str(&format!(", {seconds:.1} s: {}", report.output.join(", ")));
     }
     lines.push(last);
-    Ok(output::lines(&lines)?)
+    lines
 }

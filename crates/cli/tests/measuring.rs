@@ -132,7 +132,7 @@ fn an_importance_matrix_is_collected_merged_shown_and_used() {
         (Some(14), Some(2), Some(32))
     );
     let again = bench.run(&collect);
-    assert!(again.code == Some(2) && again.stderr.contains("one.gguf exists\nhint: --force replaces it"), "{again:?}");
+    assert!(again.code == Some(1) && again.stderr.contains("one.gguf exists\nhint: --force replaces it"), "{again:?}");
     let merge =
         ["imatrix", "--in-file", "one.gguf", "--in-file", "one.gguf", "-o", "two.dat", "--output-format", "dat"];
     bench.run(&merge).success();

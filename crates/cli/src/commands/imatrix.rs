@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use ascua::engine::Observe;
+use ascua::gguf::check_target;
 use ascua::tokenizer::{EncodeOptions, ParseSpecial};
 use ascua::{ContextChoice, Flow};
 use ascua_convert::imatrix::{ImatrixFormat, ImportanceMatrix, LayerStatistics, TensorStatistics};
@@ -12,10 +13,11 @@ use ascua_eval::ImatrixOptions;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use crate::failure::{Status, usage};
+use crate::failure::Status;
 use crate::interrupt::Watch;
 use crate::model_flags::ModelFlags;
 use crate::output;
+use crate::output_flags::{ForceFlag, JsonFlag};
 use crate::progress::CountProgress;
 
 const AFTER_HELP: &str = "\
@@ -78,13 +80,11 @@ pub struct Arguments {
     #[arg(long)]
     show_statistics: bool,
 
-    /// Replace what is at the output
-    #[arg(long)]
-    force: bool,
+    #[command(flatten)]
+    force: ForceFlag,
 
-    /// Print a JSON object
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    json: JsonFlag,
 
     #[command(flatten)]
     flags: ModelFlags,
@@ -154,8 +154,9 @@ impl From<&TensorStatistics> for TensorReport {
 
 pub fn run(arguments: Arguments) -> anyhow::Result<Status> {
     let only_shows = arguments.show_statistics && arguments.model.is_none();
-    if !only_shows && arguments.output.is_file() && !arguments.force {
-        return Err(usage(format!("{} exists", arguments.output.display()), "--force replaces it"));
+    if !only_shows {
+        // Matrices have been read whole before anything is written: the output may be one of them.
+        check_target(&arguments.output, [] as [&Path; 0], arguments.force.overwrite())?;
     }
     let mut matrix = ImportanceMatrix::default();
     if arguments.model.is_some() {
@@ -190,11 +191,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Status> {
         partial: partial(&matrix),
         tensors: statistics.iter().map(TensorReport::from).collect(),
     };
-    if arguments.json {
-        output::json(&report)?;
-    } else {
-        show(&report, &statistics)?;
-    }
+    warn_of_partial(&report);
+    arguments.json.print(&report, |report| lines(report, &statistics))?;
     Ok(if watch.is_raised() { Status::Interrupted } else { Status::Done })
 }
 
@@ -233,10 +231,7 @@ fn partial(matrix: &ImportanceMatrix) -> Vec<(String, usize)> {
     unseen.filter(|(_, unseen)| *unseen > 0).collect()
 }
 
-fn show(report: &Report, statistics: &[TensorStatistics]) -> anyhow::Result<()> {
-    if !statistics.is_empty() {
-        show_statistics(statistics)?;
-    }
+fn warn_of_partial(report: &Report) {
     if let Some((name, unseen)) = report.partial.first() {
         let others = match report.partial.len() - 1 {
             0 => String::new(),
@@ -244,6 +239,10 @@ fn show(report: &Report, statistics: &[TensorStatistics]) -> anyhow::Result<()> 
         };
         output::warn(&format!("{unseen} experts of `{name}`{others} saw no token: a longer text reaches more of them"));
     }
+}
+
+fn lines(report: &Report, statistics: &[TensorStatistics]) -> Vec<String> {
+    let mut lines = if statistics.is_empty() { Vec::new() } else { statistics_lines(statistics) };
     let Report { entries, chunks, chunk_size, datasets, output, seconds, .. } = report;
     let mut line = format!("{entries} weights, {chunks} chunks of {chunk_size} tokens of {}", datasets.join(", "));
     if let Some(seconds) = seconds {
@@ -252,10 +251,11 @@ fn show(report: &Report, statistics: &[TensorStatistics]) -> anyhow::Result<()> 
     if let Some(output) = output {
         line.push_str(&format!(": {output}"));
     }
-    Ok(output::line(&line)?)
+    lines.push(line);
+    lines
 }
 
-fn show_statistics(statistics: &[TensorStatistics]) -> anyhow::Result<()> {
+fn statistics_lines(statistics: &[TensorStatistics]) -> Vec<String> {
     let mut sorted: Vec<&TensorStatistics> = statistics.iter().collect();
     // The same weight of all layers together, the largest activations first.
     sorted.sort_by(|a, b| kind(&a.name).cmp(kind(&b.name)).then_with(|| b.total.total_cmp(&a.total)));
@@ -299,7 +299,7 @@ fn show_statistics(statistics: &[TensorStatistics]) -> anyhow::Result<()> {
         lines.push(format!("{layer:>5} {total:>14.2} {:>7.2} % {similarity:>8.4}", outliers * 100.0));
     }
     lines.push(String::new());
-    Ok(output::lines(&lines)?)
+    lines
 }
 
 /// The weight's name within its layer.

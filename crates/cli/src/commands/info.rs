@@ -9,7 +9,7 @@ use crate::cut_file::or_header;
 use crate::failure::Status;
 use crate::model_report::{MemoryReport, ModelReport};
 use crate::model_source::{self, SourceFlags};
-use crate::output;
+use crate::output_flags::JsonFlag;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -47,9 +47,8 @@ pub struct Arguments {
     #[arg(long)]
     cpu: bool,
 
-    /// Print a JSON object
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    json: JsonFlag,
 
     #[command(flatten)]
     source: SourceFlags,
@@ -57,12 +56,7 @@ pub struct Arguments {
 
 pub fn run(arguments: Arguments) -> anyhow::Result<Status> {
     let Some(model) = &arguments.model else {
-        let report = CpuReport::new();
-        if arguments.json {
-            output::json(&report)?
-        } else {
-            output::lines(&report.lines())?
-        }
+        arguments.json.print(&CpuReport::new(), CpuReport::lines)?;
         return Ok(Status::Done);
     };
     let path = model_source::resolve(model, &arguments.source)?;
@@ -75,11 +69,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Status> {
         report.add_metadata(&file);
     }
     report.memory = Some(plan(file, arguments.ctx));
-    if arguments.json {
-        output::json(&report)?
-    } else {
-        output::lines(&report.lines())?
-    }
+    arguments.json.print(&report, ModelReport::lines)?;
     Ok(Status::Done)
 }
 

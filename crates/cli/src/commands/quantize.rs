@@ -11,7 +11,6 @@ use crate::failure::{Status, usage};
 use crate::file_type;
 use crate::mix_flags::{LoadedImportance, MixFlags};
 use crate::model_source::{self, SourceFlags};
-use crate::output;
 use crate::written_model::{Writing, finish};
 
 const AFTER_HELP: &str = "\
@@ -100,14 +99,12 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Status> {
 }
 
 fn list_types(arguments: &Arguments) -> anyhow::Result<Status> {
-    if arguments.mix.json {
-        output::json(&FileType::ALL.iter().map(|file_type| file_type.name()).collect::<Vec<_>>())?;
-    } else {
+    let names: Vec<&str> = FileType::ALL.iter().map(|file_type| file_type.name()).collect();
+    arguments.mix.json.print(&names, |_| {
         let line = |file_type: &FileType| format!("{:<10} {}", file_type.name(), file_type.description());
-        let mut lines: Vec<String> = FileType::ALL.iter().map(line).collect();
-        lines.push(format!("{:<10} every tensor as it is", "COPY"));
-        output::lines(&lines)?;
-    }
+        let copy = format!("{:<10} every tensor as it is", "COPY");
+        FileType::ALL.iter().map(line).chain([copy]).collect()
+    })?;
     Ok(Status::Done)
 }
 

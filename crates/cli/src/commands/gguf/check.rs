@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::failure::Status;
 use crate::interrupt::Watch;
-use crate::output;
+use crate::output_flags::JsonFlag;
 use crate::progress::WorkProgress;
 use crate::terminal::Style;
 
@@ -34,9 +34,8 @@ pub struct Arguments {
     #[arg(long)]
     strict: bool,
 
-    /// Print a JSON object
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    json: JsonFlag,
 }
 
 #[derive(Serialize)]
@@ -82,11 +81,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Status> {
     let sound = errors == 0 && (warnings == 0 || !arguments.strict);
     let findings = findings.into_iter().map(FindingReport::from).collect();
     let report = Report { file: arguments.file.display().to_string(), sound, errors, warnings, findings };
-    if arguments.json {
-        output::json(&report)?;
-    } else {
-        output::lines(&lines(&report))?;
-    }
+    arguments.json.print(&report, lines)?;
     Ok(if sound { Status::Done } else { Status::No })
 }
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::failure::Status;
 use crate::interrupt::Watch;
 use crate::metadata_report::{Length, shown};
-use crate::output;
+use crate::output_flags::JsonFlag;
 use crate::progress::WorkProgress;
 use crate::tensor_report::shape;
 
@@ -44,9 +44,8 @@ pub struct Arguments {
     #[arg(long, value_name = "X", value_parser = tolerance)]
     tolerance: Option<f64>,
 
-    /// Print a JSON object
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    json: JsonFlag,
 }
 
 fn tolerance(text: &str) -> Result<f64, String> {
@@ -95,11 +94,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Status> {
     drop(progress);
     let Ok(differences) = differences else { return Ok(Status::Interrupted) };
     let report = report(differences, &arguments, first.metadata(), second.metadata());
-    if arguments.json {
-        output::json(&report)?;
-    } else {
-        output::lines(&lines(&report))?;
-    }
+    arguments.json.print(&report, lines)?;
     Ok(if report.same { Status::Done } else { Status::No })
 }
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::cut_file::or_header;
 use crate::failure::Status;
 use crate::metadata_report::{Length, MetadataReport};
-use crate::output;
+use crate::output_flags::JsonFlag;
 use crate::quantity::bytes;
 use crate::tensor_report::TensorReport;
 
@@ -42,9 +42,8 @@ pub struct Arguments {
     #[arg(long)]
     no_tensors: bool,
 
-    /// Print a JSON object
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    json: JsonFlag,
 }
 
 #[derive(Serialize)]
@@ -75,10 +74,11 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Status> {
         metadata: (!arguments.no_metadata).then(|| MetadataReport::new(file.metadata(), length)),
         tensors: (!arguments.no_tensors).then(|| file.tensors().iter().map(TensorReport::from).collect()),
     };
-    if arguments.json {
-        output::json(&report)?;
-        return Ok(Status::Done);
-    }
+    arguments.json.print(&report, lines)?;
+    Ok(Status::Done)
+}
+
+fn lines(report: &Report) -> Vec<String> {
     let mut lines = vec![format!(
         "{}: {}, GGUF version {}, alignment {}, {} keys, {} tensors",
         report.path,
@@ -90,6 +90,5 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Status> {
     )];
     lines.extend(report.metadata.iter().flat_map(MetadataReport::lines));
     lines.extend(report.tensors.iter().flatten().map(TensorReport::line));
-    output::lines(&lines)?;
-    Ok(Status::Done)
+    lines
 }

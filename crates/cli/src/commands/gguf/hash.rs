@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::failure::Status;
 use crate::interrupt::Watch;
 use crate::output;
+use crate::output_flags::JsonFlag;
 use crate::progress::WorkProgress;
 
 const AFTER_HELP: &str = "\
@@ -63,9 +64,8 @@ pub struct Arguments {
     #[arg(long, short, value_name = "MANIFEST")]
     check: Option<PathBuf>,
 
-    /// Print a JSON object
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    json: JsonFlag,
 }
 
 #[derive(Serialize)]
@@ -170,11 +170,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Status> {
         verdicts().any(|verdict| verdict == Verdict::Ok) && !verdicts().any(|verdict| verdict == Verdict::Mismatch)
     });
     let report = Report { file, matches, hashes: lines };
-    if arguments.json {
-        output::json(&report)?;
-    } else {
-        output::lines(&report.hashes.iter().map(|line| shown(line, &report.file)).collect::<Vec<_>>())?;
-    }
+    arguments.json.print(&report, |report| report.hashes.iter().map(|line| shown(line, &report.file)).collect())?;
     if matches == Some(false) {
         let found = report.hashes.iter().any(|line| line.manifest != Some(Verdict::NotFound));
         output::note(if found { "a hash is another" } else { "the manifest has none of these: it is of another file" });

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::rewrite;
 use crate::failure::{Status, usage};
-use crate::output;
+use crate::output_flags::{ForceFlag, JsonFlag};
 use crate::quantity::bytes;
 
 const AFTER_HELP: &str = "\
@@ -30,13 +30,11 @@ pub struct Arguments {
     /// File to write
     output: PathBuf,
 
-    /// Replace what is there
-    #[arg(long)]
-    force: bool,
+    #[command(flatten)]
+    force: ForceFlag,
 
-    /// Print a JSON object
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    json: JsonFlag,
 }
 
 #[derive(Serialize)]
@@ -53,7 +51,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Status> {
     if parts < 2 {
         return Err(usage(format!("{} is no split model", arguments.first.display()), "give the first of its parts"));
     }
-    check_target(&arguments.output, gguf.paths(), rewrite::overwrite(arguments.force))?;
+    check_target(&arguments.output, gguf.paths(), arguments.force.overwrite())?;
     let mut metadata = gguf.metadata().clone();
     metadata.remove(SPLIT_COUNT_KEY);
     metadata.insert(SPLIT_COUNT_KEY, Value::U16(0));
@@ -65,11 +63,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Status> {
     let Some(written) = written else { return Ok(Status::Interrupted) };
     let output = arguments.output.display().to_string();
     let report = Report { output, parts, tensors: gguf.tensors().len(), bytes: written };
-    if arguments.json {
-        output::json(&report)?;
-    } else {
-        let Report { output, parts, tensors, .. } = report;
-        output::line(&format!("{output}: {parts} parts, {tensors} tensors, {}", bytes(written)))?;
-    }
+    arguments.json.print(&report, |Report { output, parts, tensors, .. }| {
+        vec![format!("{output}: {parts} parts, {tensors} tensors, {}", bytes(written))]
+    })?;
     Ok(Status::Done)
 }

@@ -14,6 +14,7 @@ use crate::failure::{Status, usage};
 use crate::interrupt::Watch;
 use crate::metadata_report::{Length, shown};
 use crate::output;
+use crate::output_flags::{ForceFlag, JsonFlag};
 use crate::progress::WorkProgress;
 
 /// Where a changed file goes.
@@ -23,13 +24,11 @@ pub struct Target {
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
 
-    /// Replace what is there
-    #[arg(long)]
-    force: bool,
+    #[command(flatten)]
+    force: ForceFlag,
 
-    /// Print a JSON object
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    json: JsonFlag,
 }
 
 /// What happened to a key.
@@ -44,11 +43,6 @@ pub struct Change {
 struct Report<'a> {
     output: String,
     changes: &'a [Change],
-}
-
-/// Whether a flag allows to replace files.
-pub fn overwrite(force: bool) -> Overwrite {
-    if force { Overwrite::Replace } else { Overwrite::Never }
 }
 
 /// The keys of a split belong to what `ascua gguf split` and `merge` do.
@@ -77,10 +71,10 @@ pub fn write(
 ) -> anyhow::Result<Status> {
     let output = match &target.output {
         Some(output) => {
-            check_target(output, gguf.paths(), overwrite(target.force))?;
+            check_target(output, gguf.paths(), target.force.overwrite())?;
             output
         }
-        None if target.force => path,
+        None if target.force.overwrite() == Overwrite::Replace => path,
         None => return Err(TargetError::Exists { path: path.to_owned() }.into()),
     };
     let written = copying(gguf, "writing", |report| {
@@ -91,20 +85,19 @@ pub fn write(
     if written.is_none() {
         return Ok(Status::Interrupted);
     }
-    let output = output.display().to_string();
-    if target.json {
-        output::json(&Report { output, changes })?;
-        return Ok(Status::Done);
-    }
+    target.json.print(&Report { output: output.display().to_string(), changes }, lines)?;
+    Ok(Status::Done)
+}
+
+fn lines(report: &Report<'_>) -> Vec<String> {
     let absent = || "nothing".to_owned();
     let line = |change: &Change| {
         let (before, after) = (change.before.clone(), change.after.clone());
         format!("{}: {} → {}", change.key, before.unwrap_or_else(absent), after.unwrap_or_else(absent))
     };
-    let mut lines: Vec<String> = changes.iter().map(line).collect();
-    lines.push(output);
-    output::lines(&lines)?;
-    Ok(Status::Done)
+    let mut lines: Vec<String> = report.changes.iter().map(line).collect();
+    lines.push(report.output.clone());
+    lines
 }
 
 /// Runs `write` on a file copied with a progress bar; `None` where Ctrl-C ended it, and nothing was written.

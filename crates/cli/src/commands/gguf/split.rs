@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::rewrite;
 use crate::failure::{Status, usage};
-use crate::output;
+use crate::output_flags::{ForceFlag, JsonFlag};
 use crate::quantity::bytes;
 use crate::split_flags::SplitFlags;
 
@@ -42,13 +42,11 @@ pub struct Arguments {
     #[arg(long)]
     dry_run: bool,
 
-    /// Replace what is there
-    #[arg(long)]
-    force: bool,
+    #[command(flatten)]
+    force: ForceFlag,
 
-    /// Print a JSON object
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    json: JsonFlag,
 }
 
 #[derive(Serialize)]
@@ -74,7 +72,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Status> {
     let (count, mut tensors, mut parts) = (lengths.len() as u64, gguf.tensors().iter(), Vec::new());
     for (number, &length) in (1..).zip(&lengths) {
         let path = part_path(&arguments.prefix, number, count);
-        check_target(&path, gguf.paths(), rewrite::overwrite(arguments.force))?;
+        check_target(&path, gguf.paths(), arguments.force.overwrite())?;
         let tensor_bytes = tensors.by_ref().take(length).map(|tensor| tensor.bytes()).sum();
         parts.push(PartReport { path: path.display().to_string(), tensors: length, tensor_bytes });
     }
@@ -89,15 +87,15 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Status> {
         }
     }
     let report = Report { written: !arguments.dry_run, parts };
-    if arguments.json {
-        output::json(&report)?;
-        return Ok(Status::Done);
-    }
+    arguments.json.print(&report, lines)?;
+    Ok(Status::Done)
+}
+
+fn lines(report: &Report) -> Vec<String> {
     let line = |part: &PartReport| format!("{}: {} tensors, {}", part.path, part.tensors, bytes(part.tensor_bytes));
     let mut lines: Vec<String> = report.parts.iter().map(line).collect();
-    if arguments.dry_run {
+    if !report.written {
         lines.push("nothing was written".into());
     }
-    output::lines(&lines)?;
-    Ok(Status::Done)
+    lines
 }
