@@ -12,6 +12,7 @@ use ascua::tokenizer::TokenizerError;
 use ascua_convert::checkpoint::CheckpointError;
 use ascua_convert::convert::{ConvertError, PeftError};
 use ascua_convert::quantize::QuantizeError;
+use ascua_convert::vocabulary::VocabularyError;
 use ascua_hub::HubError;
 
 use crate::terminal::Style;
@@ -109,6 +110,9 @@ fn hint(error: &anyhow::Error) -> Option<String> {
     }
     if let Some(hint) = find::<ConvertError>(error).and_then(convert_hint) {
         return Some(hint);
+    }
+    if let Some(hint) = find::<VocabularyError>(error).and_then(vocabulary_hint) {
+        return Some(hint.into());
     }
     if let Some(hint) = find::<AdapterError>(error).and_then(adapter_hint) {
         return Some(hint);
@@ -218,6 +222,15 @@ fn convert_hint(error: &ConvertError) -> Option<String> {
             }
             _ => None,
         },
+        _ => None,
+    }
+}
+
+fn vocabulary_hint(error: &VocabularyError) -> Option<&'static str> {
+    match error {
+        VocabularyError::NoTokenizer { .. } => Some("ascua convert DIR --no-tokenizer leaves it out"),
+        VocabularyError::UnknownPreTokenizer { .. } => Some("ascua convert DIR --pre-tokenizer NAME names it"),
+        VocabularyError::NoPreTokenizer { .. } => Some("leave --pre-tokenizer out"),
         _ => None,
     }
 }

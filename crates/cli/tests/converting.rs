@@ -201,7 +201,15 @@ fn a_pre_tokenizer_can_be_named() {
     for part in ["qwen99", "llama-bpe", "qwen2"] {
         assert!(unknown.stderr.contains(part), "no `{part}` in {unknown:?}");
     }
-    let nothing = bench.run(&["convert", "tiny", "-o", "unknown.gguf", "--no-tensor-first-split"]);
+    let config = bench.directory.path().join("tiny/tokenizer.json");
+    let words = r#"{"model": {"type": "WordPiece", "unk_token": "[UNK]", "vocab": {"[UNK]": 0, "a": 1}}}"#;
+    std::fs::write(&config, words).unwrap();
+    let unused = bench.run(&["convert", "tiny", "-o", "unknown.gguf", "--pre", "qwen2"]);
+    assert_eq!(unused.code, Some(1));
+    for part in ["`qwen2`", "WordPiece", "hint: leave --pre-tokenizer out"] {
+        assert!(unused.stderr.contains(part), "no `{part}` in {unused:?}");
+    }
+    let nothing = bench.run(&["convert", "tiny", "--no-tokenizer", "-o", "unknown.gguf", "--no-tensor-first-split"]);
     assert!(nothing.code == Some(2) && nothing.stderr.contains("cuts nothing"), "{nothing:?}");
     assert!(!bench.directory.path().join("unknown.gguf").exists());
 }

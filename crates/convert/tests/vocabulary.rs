@@ -188,6 +188,11 @@ fn unknown_pre_tokenizers_need_a_name() {
     assert_eq!(vocabulary.metadata.string("tokenizer.ggml.pre").expect("a text"), Some("tekken"));
     let message = named("tekkenn").expect_err("no such name").to_string();
     assert!(message.contains("`tekkenn`") && message.contains("qwen2"), "{message}");
+    for (folder, kind) in [("llama2", "SentencePiece"), ("t5", "Unigram"), ("bert", "WordPiece")] {
+        let facts = Facts { architecture: "llama", pre_tokenizer: Some("qwen2") };
+        let message = read(&data().join(folder), &facts).expect_err("no byte-level BPE").to_string();
+        assert!(message.contains("`qwen2`") && message.contains(kind), "{folder}: {message}");
+    }
     assert!(
         converted("qwen2")
             .warnings

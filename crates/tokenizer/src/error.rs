@@ -2,6 +2,8 @@
 
 use ascua_gguf::MetadataError;
 
+use crate::TokenizerKind;
+
 /// A tokenizer that cannot be built.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -70,6 +72,14 @@ pub enum Warning {
     /// The file names no pre-tokenizer.
     #[error("the file names no pre-tokenizer; using `default`, tokens may differ from the model's")]
     MissingPreTokenizer,
+    /// The user names a pre-tokenizer for a tokenizer of a kind that has none.
+    #[error("pre-tokenizer `{name}` has nothing to do: this tokenizer is {kind}, and only byte-level BPE has one")]
+    UnusedOverride {
+        /// The name.
+        name: String,
+        /// What the tokenizer is.
+        kind: TokenizerKind,
+    },
     /// A special token's id is not in the vocabulary.
     #[error("metadata key `{key}` is {found}, but the vocabulary has {tokens} tokens; ignored")]
     SpecialTokenRange {

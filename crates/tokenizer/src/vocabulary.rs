@@ -4,6 +4,8 @@
 //! a token's text, follow llama.cpp (`src/llama-vocab.cpp`), so that the same file gives the same ids.
 //! Invariant: every array has one element per token, every special id is below the number of tokens.
 
+use std::fmt;
+
 use ascua_gguf::{Metadata, MetadataError};
 
 use crate::pre_tokenizers::{self, PreTokenizer};
@@ -26,6 +28,19 @@ pub enum TokenizerKind {
     Rwkv,
     /// PLaMo 2's cheapest segmentation (`plamo2`).
     Plamo2,
+}
+
+impl fmt::Display for TokenizerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TokenizerKind::SentencePiece => "SentencePiece",
+            TokenizerKind::BytePair => "byte-level BPE",
+            TokenizerKind::WordPiece => "WordPiece",
+            TokenizerKind::Unigram => "Unigram",
+            TokenizerKind::Rwkv => "RWKV",
+            TokenizerKind::Plamo2 => "PLaMo-2",
+        })
+    }
 }
 
 /// The type of a token, as the file has it.
@@ -326,6 +341,9 @@ fn choose_pre_tokenizer(
                 nearest: pre_tokenizers::nearest(name).0,
             });
         };
+        if kind != TokenizerKind::BytePair {
+            warnings.push(Warning::UnusedOverride { name: name.clone(), kind });
+        }
         return Ok((chosen, name.clone()));
     }
     let name = match model {

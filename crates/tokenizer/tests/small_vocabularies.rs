@@ -178,6 +178,11 @@ fn unknown_pre_tokenizers_are_warned_of_and_overridden() {
 
     metadata.remove("tokenizer.ggml.pre");
     assert_eq!(build(&metadata).warnings(), [Warning::MissingPreTokenizer]);
+
+    let options = TokenizerOptions { pre_tokenizer_override: Some("tekken".to_owned()) };
+    let tokenizer = Tokenizer::from_metadata(&sentence_piece(), &options).expect("a known override");
+    let unused = Warning::UnusedOverride { name: "tekken".to_owned(), kind: TokenizerKind::SentencePiece };
+    assert_eq!(tokenizer.warnings(), [unused]);
 }
 
 #[test]

@@ -54,7 +54,7 @@ pub struct Arguments {
     file_type: TypeChoice,
 
     /// Pre-tokenizer to name instead of the one that is recognised
-    #[arg(long, visible_alias = "pre", value_name = "NAME")]
+    #[arg(long, visible_alias = "pre", value_name = "NAME", conflicts_with = "no_tokenizer")]
     pre_tokenizer: Option<String>,
 
     /// Leave the tokenizer out: the model takes and gives token ids only

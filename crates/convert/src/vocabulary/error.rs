@@ -42,6 +42,16 @@ pub enum VocabularyError {
         /// All there are.
         known: String,
     },
+    /// The user names a pre-tokenizer for a tokenizer of a kind that has none.
+    #[error(
+        "pre-tokenizer `{name}` has nothing to do: this tokenizer is {kind}, and only byte-level BPE has a pre-tokenizer with a name"
+    )]
+    NoPreTokenizer {
+        /// The name.
+        name: String,
+        /// What the tokenizer is.
+        kind: &'static str,
+    },
     /// The tokenizer that comes out cannot be used.
     #[error("the converted tokenizer does not load: {0}")]
     Tokenizer(#[from] TokenizerError),

@@ -60,7 +60,8 @@ const SPACE_PREFIX: &str = "tokenizer.ggml.add_space_prefix";
 /// Reads the tokenizer of a checkpoint.
 ///
 /// # Errors
-/// No tokenizer, damaged files, ids beyond the model's embedding, or a pre-tokenizer without a known name.
+/// No tokenizer, damaged files, ids beyond the model's embedding, a pre-tokenizer without a known name, or a name for one
+/// that the tokenizer does not have.
 pub fn read(directory: &Path, facts: &Facts<'_>) -> Result<Vocabulary, VocabularyError> {
     let directory = Directory(directory);
     let mut warnings = Vec::new();
@@ -70,6 +71,11 @@ pub fn read(directory: &Path, facts: &Facts<'_>) -> Result<Vocabulary, Vocabular
     let found = files.tokens(&mut warnings)?;
     let Found { tokens: Tokens { model, table, merges, flags }, clues, post_processor, normalizer, added, family } =
         found;
+    if let Some(name) = facts.pre_tokenizer
+        && let Some(kind) = kind_without_names(model)
+    {
+        return Err(VocabularyError::NoPreTokenizer { name: name.to_owned(), kind });
+    }
 
     let sources = Sources {
         tokenizer_config: tokenizer_config.as_ref(),
@@ -127,6 +133,17 @@ pub fn read(directory: &Path, facts: &Facts<'_>) -> Result<Vocabulary, Vocabular
         }
     }
     Ok(Vocabulary { metadata, warnings })
+}
+
+/// What a tokenizer is whose pre-tokenizer has no name.
+fn kind_without_names(model: &str) -> Option<&'static str> {
+    match model {
+        "gpt2" => None,
+        "llama" => Some("SentencePiece"),
+        "t5" => Some("Unigram"),
+        "bert" => Some("WordPiece"),
+        _ => Some("of another kind"),
+    }
 }
 
 /// What the tokenizer's own files say.
