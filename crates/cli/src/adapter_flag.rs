@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ascua::Adapter;
 use ascua::gguf::Gguf;
-use ascua_convert::convert::{base_of, is_checkpoint, is_peft};
+use ascua_convert::convert::{PeftAdapter, is_checkpoint, is_peft};
 
 use crate::adapter_source;
 
@@ -20,9 +20,10 @@ impl AdapterFlag {
     pub fn open(&self, model: &str) -> anyhow::Result<Adapter> {
         if is_peft(&self.path) {
             // The directory the adapter names comes first: the model may be another of the same kind.
-            let named = base_of(&self.path)?;
-            let base = named.as_deref().or_else(|| Some(Path::new(model)).filter(|model| is_checkpoint(model)));
-            return Ok(adapter_source::load(&self.path, base)?.scaled(self.scale)?);
+            let adapter = PeftAdapter::open(&self.path)?;
+            let base = adapter.base().or_else(|| Some(Path::new(model)).filter(|model| is_checkpoint(model)));
+            let name = self.path.display().to_string();
+            return Ok(adapter_source::load(&adapter, base, name)?.scaled(self.scale)?);
         }
         let file = Gguf::open(&self.path)?;
         Ok(Adapter::new(file, self.path.display().to_string())?.scaled(self.scale)?)

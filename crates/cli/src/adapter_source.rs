@@ -4,16 +4,15 @@ use std::path::Path;
 
 use ascua::Adapter;
 use ascua::gguf::Gguf;
-use ascua_convert::convert::{self, AdapterOptions, Conversion, base_of, drops_surplus_tokens};
+use ascua_convert::convert::{self, AdapterOptions, Conversion, PeftAdapter, drops_surplus_tokens};
 use ascua_convert::quantize::{FileType, Options, Plan};
 use ascua_convert::vocabulary::{self, Facts};
 
-/// Opens the adapter in `directory`, made for the model in `base` or in the directory that its settings name.
-pub fn open(directory: &Path, base: Option<&Path>, file_type: FileType) -> anyhow::Result<Conversion> {
-    let named = if base.is_none() { base_of(directory)? } else { None };
-    let base = base.or(named.as_deref());
+/// The adapter as a file, made for the model in `base` or in the directory that its settings name.
+pub fn conversion(adapter: &PeftAdapter, base: Option<&Path>, file_type: FileType) -> anyhow::Result<Conversion> {
+    let base = base.or_else(|| adapter.base());
     let tokens = base.map(tokens).transpose()?.flatten();
-    Ok(Conversion::open_adapter(directory, &AdapterOptions { base, file_type, tokens })?)
+    Ok(adapter.conversion(&AdapterOptions { base, file_type, tokens })?)
 }
 
 /// How many tokens the base's tokenizer has, where that matters and it is there.
@@ -26,10 +25,10 @@ fn tokens(base: &Path) -> anyhow::Result<Option<u64>> {
     Ok(read.and_then(|read| Some(read.metadata.strings("tokenizer.ggml.tokens").ok()??.len() as u64)))
 }
 
-/// The adapter in `directory`, in memory.
-pub fn load(directory: &Path, base: Option<&Path>) -> anyhow::Result<Adapter> {
-    let conversion = open(directory, base, FileType::F32)?;
+/// The adapter in memory, to be called `name`.
+pub fn load(adapter: &PeftAdapter, base: Option<&Path>, name: String) -> anyhow::Result<Adapter> {
+    let conversion = conversion(adapter, base, FileType::F32)?;
     let plan = Plan::new(&conversion, Options { copy: true, ..Options::new(FileType::F32) })?;
     let file = Gguf::from_bytes(plan.to_bytes()?)?;
-    Ok(Adapter::new(file, directory.display().to_string())?)
+    Ok(Adapter::new(file, name)?)
 }

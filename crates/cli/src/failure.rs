@@ -211,6 +211,9 @@ fn convert_hint(error: &ConvertError) -> Option<String> {
             PeftError::NoBase { .. } => {
                 Some("ascua convert ADAPTER --base DIR -o lora.gguf, where DIR has the base model's config.json".into())
             }
+            ref error if error.is_mergeable() => {
+                Some("merge the adapter into its model with PEFT (`merge_and_unload`) and convert that model".into())
+            }
             _ => None,
         },
         ConvertError::Checkpoint(error) => match &**error {

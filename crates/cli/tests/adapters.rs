@@ -171,4 +171,12 @@ fn an_adapter_of_peft_is_converted_or_taken_as_it_is() {
         let ended = bench.run(arguments);
         assert!(ended.code == Some(*code) && ended.stderr.contains(expected), "{arguments:?}: {ended:?}");
     }
+
+    let settings = json!({"peft_type": "LORA", "r": 2, "lora_alpha": 4, "use_dora": true});
+    fs::write(bench.directory.path().join("peft/adapter_config.json"), settings.to_string()).unwrap();
+    let dora = bench.run(&["convert", "peft", "--base", "base", "-o", "dora.gguf"]);
+    assert_eq!(dora.code, Some(1));
+    for part in ["`use_dora` is true", "hint: merge the adapter into its model with PEFT"] {
+        assert!(dora.stderr.contains(part), "no `{part}` in {dora:?}");
+    }
 }

@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use ascua_convert::checkpoint::DType;
-use ascua_convert::convert::{AdapterOptions, Conversion, base_of, is_peft};
+use ascua_convert::convert::{AdapterOptions, Conversion, ConvertError, PeftAdapter, is_peft};
 use ascua_convert::quantize::{FileType, Options, Overwrite, Plan};
 use ascua_engine::ModelFile;
 use ascua_gguf::{Gguf, Metadata, TensorType};
@@ -35,9 +35,13 @@ fn write_adapter(directory: &Path, settings: &Map<String, Value>, tensors: &[Sto
     fs::write(directory.join("adapter_model.safetensors"), support::safetensors(tensors)).expect("it takes it");
 }
 
+fn opened(directory: &Path, options: &AdapterOptions<'_>) -> Result<Conversion, ConvertError> {
+    PeftAdapter::open(directory)?.conversion(options)
+}
+
 fn convert(directory: &Path, base: Option<&Path>, file_type: FileType) -> Result<Gguf, String> {
     let options = AdapterOptions { base, file_type, tokens: None };
-    let conversion = Conversion::open_adapter(directory, &options).map_err(|error| error.to_string())?;
+    let conversion = opened(directory, &options).map_err(|error| error.to_string())?;
     let plan = Plan::new(&conversion, Options { copy: true, ..Options::new(file_type) });
     let bytes = plan.and_then(|plan| plan.to_bytes()).map_err(|error| error.to_string())?;
     Ok(Gguf::from_bytes(bytes).expect("what was written is read"))
@@ -194,7 +198,7 @@ fn surplus_tokens_are_left_out_where_the_model_leaves_them_out() {
         write_adapter(directory.path(), &settings(3, 6.0), &pairs);
         let base = Some(directory.path());
         let options = AdapterOptions { base, file_type: FileType::F32, tokens: Some(60) };
-        let conversion = Conversion::open_adapter(directory.path(), &options).unwrap_or_else(|error| panic!("{error}"));
+        let conversion = opened(directory.path(), &options).unwrap_or_else(|error| panic!("{error}"));
         let plan = Plan::new(&conversion, Options { copy: true, ..Options::new(FileType::F32) }).expect("a plan");
         let file = Gguf::from_bytes(plan.to_bytes().expect("memory takes it")).expect("it is read");
         let found =
@@ -223,9 +227,9 @@ fn a_file_is_written_and_its_base_is_found() {
     assert!(error.contains("the base model `someone/somewhere`, which is no directory here"), "{error}");
     settings.insert("base_model_name_or_path".into(), json!(at("base")));
     write_adapter(directory.path(), &settings, &pairs);
-    assert_eq!(base_of(directory.path()).expect("it is read"), Some(at("base")));
+    assert_eq!(PeftAdapter::open(directory.path()).expect("it is read").base(), Some(at("base").as_path()));
     let options = AdapterOptions { base: None, file_type: FileType::F32, tokens: None };
-    let conversion = Conversion::open_adapter(directory.path(), &options).unwrap_or_else(|error| panic!("{error}"));
+    let conversion = opened(directory.path(), &options).unwrap_or_else(|error| panic!("{error}"));
     let plan = Plan::new(&conversion, Options { copy: true, ..Options::new(FileType::F32) }).expect("a plan");
     let written = plan.write(&at("out.gguf"), Overwrite::Never, &mut |_| ControlFlow::Continue(()));
     assert_eq!(written.expect("it is written"), [at("out.gguf")]);

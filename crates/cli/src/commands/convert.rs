@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ascua::gguf::{FirstPart, Metadata};
-use ascua_convert::convert::{ADAPTER_TYPES, Conversion, is_checkpoint, is_peft};
+use ascua_convert::convert::{ADAPTER_TYPES, Conversion, PeftAdapter, is_checkpoint, is_peft};
 use ascua_convert::quantize::{FileType, Options, Parts, Plan};
 use clap::Args;
 
@@ -126,7 +126,8 @@ fn run_adapter(arguments: &Arguments) -> anyhow::Result<Status> {
             return Err(usage(format!("an adapter cannot be {file_type}"), "--type F32, F16, BF16 or Q8_0"));
         }
     };
-    let conversion = adapter_source::open(&arguments.directory, arguments.base.as_deref(), file_type)?;
+    let conversion =
+        adapter_source::conversion(&PeftAdapter::open(&arguments.directory)?, arguments.base.as_deref(), file_type)?;
     let options = Options { copy: true, ..arguments.mix.options(file_type, None)? };
     let plan = Plan::new(&conversion, options)?;
     let output = arguments.output(file_type)?;

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use ascua_gguf::{Metadata, TensorInfo, TensorType};
 use ascua_models::hugging_face::{Config, Family, Keys};
 
-pub use adapter::{ADAPTER_TYPES, AdapterOptions, PeftError, TensorOfAdapter, base_of, is_peft};
+pub use adapter::{ADAPTER_TYPES, AdapterOptions, PeftAdapter, PeftError, TensorOfAdapter, is_peft};
 pub use error::ConvertError;
 
 use self::assemble::Assembled;

@@ -59,6 +59,21 @@ pub enum PeftError {
     },
 }
 
+impl PeftError {
+    /// Whether there is more to the adapter than pairs, which a file of an adapter cannot hold, but a model it is merged
+    /// into can.
+    pub fn is_mergeable(&self) -> bool {
+        match self {
+            PeftError::Setting { name, .. } => !matches!(name.as_str(), "lora_alpha" | "r"),
+            PeftError::Tensor { problem, .. } => {
+                use TensorOfAdapter::{Bias, Magnitude, Normalised, Whole};
+                matches!(problem, Whole | Bias | Magnitude | Normalised)
+            }
+            _ => false,
+        }
+    }
+}
+
 /// What is wrong with a tensor of an adapter; follows its name in a sentence.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs)]

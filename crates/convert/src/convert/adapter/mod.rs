@@ -40,12 +40,10 @@ pub fn is_peft(directory: &Path) -> bool {
     directory.join(SETTINGS).is_file() && WEIGHTS.iter().any(|weights| directory.join(weights).is_file())
 }
 
-/// The directory of the base model that an adapter's settings name, where it is one.
-///
-/// # Errors
-/// The settings cannot be read, or ask for what cannot be converted.
-pub fn base_of(directory: &Path) -> Result<Option<PathBuf>, ConvertError> {
-    Ok(Settings::read(directory)?.base.map(PathBuf::from).filter(|base| base.is_dir()))
+/// An adapter of PEFT whose settings were read.
+pub struct PeftAdapter {
+    directory: PathBuf,
+    settings: Settings,
 }
 
 /// What to make of an adapter.
@@ -81,31 +79,41 @@ struct Pair {
     up: String,
 }
 
-impl Conversion {
-    /// Opens the adapter in `directory`; to be planned as a copy, since types are chosen already.
+impl PeftAdapter {
+    /// Reads the settings of the adapter in `directory`.
+    ///
+    /// # Errors
+    /// They cannot be read, or ask for what cannot be converted.
+    pub fn open(directory: &Path) -> Result<PeftAdapter, ConvertError> {
+        Ok(PeftAdapter { directory: directory.to_owned(), settings: Settings::read(directory)? })
+    }
+
+    /// The directory of the base model that the settings name, where it is one.
+    pub fn base(&self) -> Option<&Path> {
+        self.settings.base.as_deref().map(Path::new).filter(|base| base.is_dir())
+    }
+
+    /// The adapter as a file to be written; to be planned as a copy, since types are chosen already.
     ///
     /// # Errors
     /// A file is missing or damaged, the base model is not there or not known, or there is more to the adapter than pairs.
-    pub fn open_adapter(directory: &Path, options: &AdapterOptions<'_>) -> Result<Conversion, ConvertError> {
-        let settings = Settings::read(directory)?;
-        let base = match (options.base, &settings.base) {
-            (Some(base), _) => base,
-            (None, Some(base)) if Path::new(base).is_dir() => Path::new(base),
-            (None, name) => return Err(PeftError::NoBase { name: name.clone() }.into()),
-        };
+    pub fn conversion(&self, options: &AdapterOptions<'_>) -> Result<Conversion, ConvertError> {
+        let PeftAdapter { directory, settings } = self;
+        let base = options.base.or_else(|| self.base());
+        let base = base.ok_or_else(|| PeftError::NoBase { name: settings.base.clone() })?;
         let (config, family) = described(base)?;
         let architecture = family.architecture(&config);
         // Beside an output that is the embedding a pair may stand nevertheless.
         let config = config.untied();
         let weights = WEIGHTS.iter().map(|name| directory.join(name)).find(|path| path.is_file());
-        let weights = weights.ok_or_else(|| PeftError::NoWeights { path: directory.to_owned() })?;
+        let weights = weights.ok_or_else(|| PeftError::NoWeights { path: directory.clone() })?;
         let mut checkpoint = Checkpoint::open_file(&weights)?;
         let pairs = pairs(&mut checkpoint)?;
         let placed = placed(&checkpoint, &config, family, pairs)?;
         let tokens = options.tokens.filter(|_| family.drops_surplus_tokens());
         let mut assembled = Vec::new();
         for (target, pieces) in placed {
-            assembled.extend(halves(&checkpoint, &settings, &target, pieces, tokens)?);
+            assembled.extend(halves(&checkpoint, settings, &target, pieces, tokens)?);
         }
         if assembled.is_empty() {
             return Err(PeftError::NoPairs { path: weights }.into());

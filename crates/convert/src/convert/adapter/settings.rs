@@ -19,7 +19,7 @@ pub(super) const SETTINGS: &str = "adapter_config.json";
 
 /// Settings that change what the pairs mean, or add something to them; all must be off.
 const OFF: [&str; 16] = [
-    "use_dora",
+    "use_dora", // llama.cpp's files of adapters have no magnitudes either
     "use_qalora",
     "use_bdlora",
     "lora_bias",
@@ -55,8 +55,9 @@ impl Settings {
     /// Reads those in `directory`.
     pub fn read(directory: &Path) -> Result<Settings, ConvertError> {
         let path = directory.join(SETTINGS);
-        let fields: Option<Map<String, Value>> = read_json(&path)?;
-        let fields = fields.ok_or_else(|| PeftError::NoSettings { path: directory.to_owned() })?;
+        let file: Option<File> = read_json(&path)?;
+        let File { alpha_pattern, fields } =
+            file.ok_or_else(|| PeftError::NoSettings { path: directory.to_owned() })?;
         let field = |name: &str| fields.get(name).filter(|value| !value.is_null());
         match field("peft_type") {
             Some(Value::String(kind)) if kind == "LORA" => {}
@@ -88,7 +89,7 @@ impl Settings {
             base: base.map(str::to_owned),
             alpha: number("lora_alpha", 8.0)?,
             rank: number("r", 8.0)?.abs(),
-            alphas: alphas(&path)?,
+            alphas: alphas(&path, alpha_pattern.unwrap_or_default())?,
             stabilised: field("use_rslora").and_then(Value::as_bool).unwrap_or(false),
         })
     }
@@ -108,14 +109,7 @@ impl Settings {
 }
 
 /// `alpha_pattern`, compiled as PEFT matches it: a name, the end of one after a dot, or a regular expression for these.
-fn alphas(path: &Path) -> Result<Vec<(Regex, f64)>, ConvertError> {
-    #[derive(Deserialize)]
-    struct Patterns {
-        #[serde(default)]
-        alpha_pattern: Option<InOrder>,
-    }
-    let patterns: Option<Patterns> = read_json(path)?;
-    let patterns = patterns.and_then(|patterns| patterns.alpha_pattern).unwrap_or_default();
+fn alphas(path: &Path, patterns: InOrder) -> Result<Vec<(Regex, f64)>, ConvertError> {
     let compiled = patterns.0.into_iter().map(|(pattern, alpha)| match Regex::new(&format!(r"^(.*\.)?({pattern})$")) {
         Ok(_) if !(alpha as f32).is_finite() => {
             let problem = format!("`{}` has the value {alpha}", pattern.escape_debug());
@@ -128,6 +122,15 @@ fn alphas(path: &Path) -> Result<Vec<(Regex, f64)>, ConvertError> {
         }
     });
     compiled.collect()
+}
+
+/// All of the file.
+#[derive(Deserialize)]
+struct File {
+    #[serde(default)]
+    alpha_pattern: Option<InOrder>,
+    #[serde(flatten)]
+    fields: Map<String, Value>,
 }
 
 /// Numbers by name, in the order of the file: the first that fits counts.
