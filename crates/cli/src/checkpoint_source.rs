@@ -1,11 +1,12 @@
 //! A checkpoint's directory as a model: converted into the cache on first use, found there from then on.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use ascua::gguf::Metadata;
 use ascua_convert::checkpoint::Checkpoint;
 use ascua_convert::convert::{self, Conversion};
-use ascua_convert::quantize::{FileType, Options, Overwrite, Plan, QuantizeError};
+use ascua_convert::quantize::{FileType, Options, Plan, QuantizeError};
 use ascua_convert::vocabulary::{self, Facts};
 use ascua_hub::{HubError, MakeError, Original};
 
@@ -13,7 +14,7 @@ use crate::interrupt::Watch;
 use crate::model_source::{SourceFlags, hub};
 use crate::output;
 use crate::progress::DownloadProgress;
-use crate::written_model::write;
+use crate::written_model::report;
 
 /// Weights below which four bits lose too much and eight cost little.
 const SMALL: u64 = 1_000_000_000;
@@ -33,7 +34,7 @@ pub fn resolve(directory: &Path, flags: &SourceFlags) -> Result<PathBuf, HubErro
     let original = Original { directory, file_type: file_type.name(), converter: CONVERTER };
     let watch = Watch::new();
     let mut waiting = DownloadProgress::new();
-    let mut make = |path: &Path| convert(directory, file_type, path, &watch);
+    let mut make = |out: &mut dyn Write| convert(directory, file_type, out, &watch);
     hub(flags).converted(original, &mut make, &mut |report| waiting.report(report), watch.flag())
 }
 
@@ -43,17 +44,16 @@ fn suited(directory: &Path) -> anyhow::Result<FileType> {
     Ok(if weights < SMALL { FileType::Q8_0 } else { FileType::Q4_K_M })
 }
 
-fn convert(directory: &Path, file_type: FileType, path: &Path, watch: &Watch) -> Result<(), MakeError> {
+fn convert(directory: &Path, file_type: FileType, out: &mut dyn Write, watch: &Watch) -> Result<(), MakeError> {
     output::note(&format!(
         "converting {} to {file_type} into the cache; --checkpoint-type chooses another type",
         directory.display()
     ));
-    let written = || -> anyhow::Result<()> {
+    let mut written = || -> anyhow::Result<()> {
         let vocabulary = tokenizer_keys(directory, None)?;
         let conversion = Conversion::open(directory, &vocabulary)?;
         let plan = Plan::new(&conversion, Options::new(file_type))?;
-        write(&plan, "converting", path, Overwrite::Replace, watch)?;
-        Ok(())
+        Ok(plan.write_to(out, &mut report("converting", watch))?)
     };
     written().map_err(|error| match error.downcast_ref() {
         Some(QuantizeError::Stopped) => MakeError::Cancelled,

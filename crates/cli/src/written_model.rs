@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use ascua::gguf::TensorType;
-use ascua_convert::quantize::{Overwrite, Plan, PlannedTensor, QuantizeError};
+use ascua_convert::quantize::{Overwrite, Plan, PlannedTensor, Progress, QuantizeError};
 use serde::Serialize;
 
 use crate::failure::Status;
@@ -127,11 +127,16 @@ pub fn write(
     overwrite: Overwrite,
     watch: &Watch,
 ) -> Result<Vec<PathBuf>, QuantizeError> {
+    plan.write(output, overwrite, &mut report(verb, watch))
+}
+
+/// Shows the progress of a writing, and stops it when the watch sees Ctrl-C.
+pub fn report(verb: impl Into<String>, watch: &Watch) -> impl FnMut(Progress<'_>) -> ControlFlow<()> + Send {
     let mut shown = WorkProgress::new(verb);
-    plan.write(output, overwrite, &mut |progress| {
+    move |progress| {
         shown.report(&progress.tensor.target.name, progress.done, progress.total);
         if watch.is_raised() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    })
+    }
 }
 
 fn lines(report: &Report) -> Vec<String> {

@@ -5,7 +5,8 @@
 //! the old one.
 
 use std::error::Error;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::UNIX_EPOCH;
@@ -13,7 +14,7 @@ use std::time::UNIX_EPOCH;
 use sha2::{Digest, Sha256};
 
 use crate::cache::{self, Manifest, ManifestFile, Slot};
-use crate::download::{hexadecimal, sha256_of};
+use crate::download::hexadecimal;
 use crate::hub::Hub;
 use crate::progress::{Progress, Watch};
 use crate::{HubError, disk};
@@ -38,8 +39,8 @@ pub enum MakeError {
     Failed(Box<dyn Error + Send + Sync>),
 }
 
-/// Makes the model at a path.
-pub type Make<'m> = dyn FnMut(&Path) -> Result<(), MakeError> + 'm;
+/// Makes the model: writes its one file.
+pub type Make<'m> = dyn FnMut(&mut dyn Write) -> Result<(), MakeError> + 'm;
 
 impl Hub {
     /// The path of the model made of `original`: from the cache, or made now, under a lock. The lock of another process is
@@ -73,12 +74,10 @@ impl Hub {
         // What is there was made of other files, or by another program.
         slot.forget()?;
         disk::delete(&path)?;
-        make(&path).map_err(|error| match error {
-            MakeError::Cancelled => HubError::Cancelled,
-            MakeError::Failed(source) => HubError::Make { directory: directory.clone(), source },
-        })?;
-        let size = fs::metadata(&path).map_err(|e| HubError::io("open", &path, e))?.len();
-        let file = ManifestFile { name, size, sha256: sha256_of(&path, &mut watch)? };
+        let draft = disk::beside(&path, ".new");
+        let (size, sha256) = write_draft(&draft, &directory, make).inspect_err(|_| drop(disk::delete(&draft)))?;
+        disk::publish(&draft, &path)?;
+        let file = ManifestFile { name, size, sha256 };
         slot.write(&Manifest {
             source: slot.text.clone(),
             files: vec![file],
@@ -87,6 +86,55 @@ impl Hub {
             version: Some(fingerprint),
         })?;
         Ok(path)
+    }
+}
+
+/// Makes the model at `draft`; gives its length and its hash.
+fn write_draft(draft: &Path, directory: &Path, make: &mut Make<'_>) -> Result<(u64, String), HubError> {
+    let file = File::create(draft).map_err(|e| disk::write_error(draft, 0, e))?;
+    let mut out = Hashed { out: BufWriter::with_capacity(1 << 18, file), hash: Sha256::new(), bytes: 0, failed: None };
+    let made = make(&mut out).and_then(|()| out.flush().map_err(|error| MakeError::Failed(error.into())));
+    if let Some(error) = out.failed {
+        return Err(disk::write_error(draft, out.bytes, error));
+    }
+    made.map_err(|error| match error {
+        MakeError::Cancelled => HubError::Cancelled,
+        MakeError::Failed(source) => HubError::Make { directory: directory.to_owned(), source },
+    })?;
+    Ok((out.bytes, hexadecimal(&out.hash.finalize())))
+}
+
+/// Counts and hashes what passes, and keeps the error that ended it: whoever writes may dress it up.
+struct Hashed<W> {
+    out: W,
+    hash: Sha256,
+    bytes: u64,
+    failed: Option<io::Error>,
+}
+
+impl<W> Hashed<W> {
+    fn kept<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
+        result.inspect_err(|error| {
+            let copy = error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error);
+            if error.kind() != io::ErrorKind::Interrupted {
+                self.failed = Some(copy);
+            }
+        })
+    }
+}
+
+impl<W: Write> Write for Hashed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let result = self.out.write(bytes);
+        let written = self.kept(result)?;
+        self.hash.update(&bytes[..written]);
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let result = self.out.flush();
+        self.kept(result)
     }
 }
 
@@ -115,4 +163,23 @@ fn fingerprint(directory: &Path, converter: &str) -> Result<String, HubError> {
     hasher.update(converter);
     lines.iter().for_each(|line| hasher.update(line));
     Ok(hexadecimal(&hasher.finalize()))
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_named_whatever_the_maker_makes_of_it() {
+        let mut make = |out: &mut dyn Write| {
+            let written = out.write_all(&[0; 1 << 20]);
+            written.map_err(|_| MakeError::Failed("something went wrong".into()))
+        };
+        let found = write_draft(Path::new("/dev/full"), Path::new("model"), &mut make);
+        assert!(matches!(found, Err(HubError::DiskFull { .. })), "{found:?}");
+        // Also where only the last bytes, which wait in a buffer, find no room.
+        let mut make = |out: &mut dyn Write| out.write_all(b"model").map_err(|error| MakeError::Failed(error.into()));
+        let found = write_draft(Path::new("/dev/full"), Path::new("model"), &mut make);
+        assert!(matches!(found, Err(HubError::DiskFull { .. })), "{found:?}");
+    }
 }

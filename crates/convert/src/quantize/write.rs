@@ -82,12 +82,20 @@ impl Plan<'_> {
     /// # Errors
     /// A tensor cannot be read or encoded.
     pub fn to_bytes(&self) -> Result<Vec<u8>, QuantizeError> {
-        self.check()?;
-        let mut silent = |_: Progress<'_>| ControlFlow::Continue(());
-        let progress: Mutex<(u64, &mut Report<'_>)> = Mutex::new((0, &mut silent));
         let mut bytes = Vec::new();
-        self.writer(&progress)?.write_to(&mut bytes).map_err(ours)?;
+        self.write_to(&mut bytes, &mut |_| ControlFlow::Continue(()))?;
         Ok(bytes)
+    }
+
+    /// Writes the whole file, in one part, to `out`.
+    ///
+    /// # Errors
+    /// A tensor cannot be read or encoded, or `out` does not take it.
+    pub fn write_to(&self, out: &mut dyn Write, report: &mut Report<'_>) -> Result<(), QuantizeError> {
+        self.check()?;
+        let progress = Mutex::new((0, report));
+        self.writer(&progress)?.write_to(out).map_err(ours)?;
+        Ok(())
     }
 
     /// A writer that makes each tensor when its turn comes.
