@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use ascua_cpu::isa::Isa;
 use ascua_cpu::matmul::{InputRows, MatmulKernel, OutputRows, Precision};
+use ascua_cpu::pool::Sharing;
 use ascua_gguf::TensorType;
 
 fn main() {
@@ -90,7 +91,10 @@ fn measure(weight: TensorType, rows: usize, cols: usize, tokens: usize, isa: Isa
     let out = out.as_mut_ptr().cast::<f32>();
     let out = out.wrapping_add(out.align_offset(64));
     let mut scratch = vec![0u8; kernel.scratch_bytes()];
-    let chunk = kernel.row_chunk(tokens, 2);
+    let chunk = match kernel.row_sharing(tokens) {
+        Sharing::Chunks => kernel.row_chunk(tokens, 2),
+        Sharing::Runs => rows,
+    };
     let mut best = f64::INFINITY;
     let begin = Instant::now();
     while begin.elapsed().as_secs_f64() < 0.5 {

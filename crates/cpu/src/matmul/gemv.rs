@@ -14,7 +14,7 @@ use std::ops::Range;
 
 use ascua_gguf::TensorType;
 
-use super::activation::RowView;
+use super::activation::{RowOrder, RowView};
 #[cfg(target_arch = "x86_64")]
 use super::bytes16::Sse41;
 #[cfg(target_arch = "aarch64")]
@@ -41,6 +41,15 @@ pub(super) fn kernel(weight: TensorType, isa: Isa) -> Option<GemvKernel> {
         #[cfg(target_arch = "aarch64")]
         Isa::DotProd | Isa::I8mm => bytes16::kernel::<DotProd>(weight),
         _ => None,
+    }
+}
+
+/// The order in which the kernel of a type at a level reads activations.
+pub(super) fn row_order(weight: TensorType, isa: Isa) -> RowOrder {
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Vnni if avx512::reads_eights(weight) => RowOrder::Eights,
+        _ => RowOrder::Natural,
     }
 }
 

@@ -50,7 +50,7 @@ impl QuantisedProduct {
         let group = if format.block_len == 256 { ActivationGroup::Of256 } else { ActivationGroup::Of32 };
         let panels = gemm.map_or(Panels::Never, |gemm| gemm.panels());
         Some(QuantisedProduct {
-            layout: Int8Layout { cols, group, panels, isa },
+            layout: Int8Layout { cols, group, order: gemv::row_order(weight, isa), panels, isa },
             row_bytes,
             format,
             rows: RowsKernel::new(isa),

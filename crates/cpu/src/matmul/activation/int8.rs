@@ -1,6 +1,6 @@
 //! Activations as 8-bit integers with a scale per 32 or 256.
 //!
-//! Few tokens are kept as rows, in natural order, for kernels that stream weights; many as panels of 16 tokens, whose
+//! Few tokens are kept as rows, for kernels that stream weights; many as panels of 16 tokens, whose
 //! vectors hold four consecutive elements of every token, for kernels that broadcast weights. A token has the same
 //! integers and scales in both, so a prompt read at once and token by token agree. Sources: GGUF's users compare with
 //! Q8_0 (32 per scale) and Q8_K (256); scales stay F32 here.
@@ -40,11 +40,20 @@ pub(in crate::matmul) enum Panels {
     Signed,
 }
 
+/// The order of a row's values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::matmul) enum RowOrder {
+    Natural,
+    /// Of each 256, the first eight of every group of 32, then the second eight of every group, and so on.
+    Eights,
+}
+
 /// The layout for rows of `cols` elements, a multiple of 32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::matmul) struct Int8Layout {
     pub cols: usize,
     pub group: ActivationGroup,
+    pub order: RowOrder,
     pub panels: Panels,
     /// The level the preparation is compiled for.
     pub isa: Isa,
@@ -53,7 +62,7 @@ pub(in crate::matmul) struct Int8Layout {
 /// One token as a row; every array covers the padded row, and padding is zero.
 #[derive(Clone, Copy)]
 pub(in crate::matmul) struct RowView {
-    /// `[cols]`
+    /// `[cols]`, in the layout's order.
     pub values: *const i8,
     /// `[cols / 32]`, repeated where the group is larger.
     pub scales: *const f32,
@@ -228,6 +237,9 @@ unsafe fn write_row<const GROUP: usize>(layout: &Int8Layout, row: &[f32], view: 
                 sums16[2 * at + 1] = high as i16;
                 sums32[at] = (low + high) as i16;
             }
+            if let (RowOrder::Eights, Some(values)) = (layout.order, values.first_chunk_mut::<PADDING>()) {
+                bring_to_eights(values);
+            }
         }
         let groups = row.len() / 32;
         values[row.len()..].fill(0);
@@ -235,6 +247,16 @@ unsafe fn write_row<const GROUP: usize>(layout: &Int8Layout, row: &[f32], view: 
         scaled_sums[groups..].fill(0.0);
         sums16[2 * groups..].fill(0);
         sums32[groups..].fill(0);
+    }
+}
+
+/// Brings 256 values to [`RowOrder::Eights`].
+#[inline(always)]
+fn bring_to_eights(values: &mut [i8; 256]) {
+    let natural = *values;
+    let (from, to) = (natural.as_chunks::<8>().0, values.as_chunks_mut::<8>().0);
+    for (place, to) in to.iter_mut().enumerate() {
+        *to = from[place % 8 * 4 + place / 8];
     }
 }
 

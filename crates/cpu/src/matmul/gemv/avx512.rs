@@ -3,6 +3,7 @@
 //! Stored weights are unsigned; what they lie above zero is taken off with the activations' sums.
 
 mod blocks32;
+mod eights;
 mod k_quants;
 mod lattice;
 mod legacy;
@@ -20,6 +21,7 @@ use crate::matmul::quantised::Task;
 
 pub(super) fn kernel(weight: TensorType) -> Option<GemvKernel> {
     use blocks32::Blocks32;
+    use eights::Eights;
     use super_blocks::SuperBlocks;
     Some(match weight {
         TensorType::Q4_0 => run::<Blocks32<legacy::Q4_0>>,
@@ -30,16 +32,16 @@ pub(super) fn kernel(weight: TensorType) -> Option<GemvKernel> {
         TensorType::IQ4_NL => run::<Blocks32<legacy::Iq4Nl>>,
         TensorType::MXFP4 => run::<Blocks32<legacy::Mxfp4>>,
         TensorType::Q2_K => run::<SuperBlocks<k_quants::Q2K>>,
-        TensorType::Q3_K => run::<SuperBlocks<k_quants::Q3K>>,
-        TensorType::Q4_K => run::<SuperBlocks<k_quants::Q4K>>,
-        TensorType::Q5_K => run::<SuperBlocks<k_quants::Q5K>>,
+        TensorType::Q3_K => run::<Eights<eights::k_quants::Q3K>>,
+        TensorType::Q4_K => run::<Eights<eights::k_quants::Q4K>>,
+        TensorType::Q5_K => run::<Eights<eights::k_quants::Q5K>>,
         TensorType::Q6_K => run::<SuperBlocks<k_quants::Q6K>>,
         TensorType::Q1_0 => run::<Blocks32<small::Q1_0>>,
         TensorType::Q2_0 => run::<Blocks32<small::Q2_0>>,
         TensorType::NVFP4 => run::<Blocks32<small::Nvfp4>>,
         TensorType::TQ1_0 => run::<SuperBlocks<ternary::Tq1_0>>,
         TensorType::TQ2_0 => run::<SuperBlocks<ternary::Tq2_0>>,
-        TensorType::IQ4_XS => run::<SuperBlocks<k_quants::Iq4Xs>>,
+        TensorType::IQ4_XS => run::<Eights<eights::k_quants::Iq4Xs>>,
         TensorType::IQ1_S => run::<SuperBlocks<lattice::Iq1S>>,
         TensorType::IQ1_M => run::<SuperBlocks<lattice::Iq1M>>,
         TensorType::IQ2_XXS => run::<SuperBlocks<lattice::Iq2Xxs>>,
@@ -49,6 +51,11 @@ pub(super) fn kernel(weight: TensorType) -> Option<GemvKernel> {
         TensorType::IQ3_S => run::<SuperBlocks<lattice::Iq3S>>,
         _ => return None,
     })
+}
+
+/// Whether a type's kernel reads activations in eights.
+pub(super) fn reads_eights(weight: TensorType) -> bool {
+    matches!(weight, TensorType::Q3_K | TensorType::Q4_K | TensorType::Q5_K | TensorType::IQ4_XS)
 }
 
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]

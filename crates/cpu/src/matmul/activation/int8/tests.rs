@@ -24,7 +24,7 @@ fn panels_and_rows_hold_the_same() {
             for group in [ActivationGroup::Of32, ActivationGroup::Of256] {
                 for cols in [32, 64, 288, 512] {
                     if cols % group.len() == 0 {
-                        compare(Int8Layout { cols, group, panels, isa }, TOKENS);
+                        compare(Int8Layout { cols, group, order: RowOrder::Natural, panels, isa }, TOKENS);
                     }
                 }
             }
@@ -62,6 +62,35 @@ fn compare(layout: Int8Layout, tokens: usize) {
                 let sum = unit * f32::from(*expected.sums32.add(k / 32));
                 assert_eq!(*panel.sums32.add(k / 32 * TOKENS_PER_PANEL + lane), sum, "{layout:?} token {token}");
             }
+        }
+    }
+}
+
+#[test]
+fn eights_are_the_same_values_in_another_order() {
+    const COLS: usize = 512;
+    let x: Vec<f32> = (0..COLS).map(|i| ((i * i * 7919) % 2003) as f32 / 1000.0 - 1.0).collect();
+    for isa in Isa::available() {
+        let natural = Int8Layout {
+            cols: COLS,
+            group: ActivationGroup::Of256,
+            order: RowOrder::Natural,
+            panels: Panels::Never,
+            isa,
+        };
+        let eights = Int8Layout { order: RowOrder::Eights, ..natural };
+        let (expected, found) = (prepared(&natural, &x, 1), prepared(&eights, &x, 1));
+        let (expected, found) = (natural.row(expected.as_ptr().cast(), 0), eights.row(found.as_ptr().cast(), 0));
+        for (block, vector, group, i) in (0..COLS).map(|n| (n / 256, n / 64 % 4, n / 8 % 8, n % 8)) {
+            let (from, to) = (block * 256 + group * 32 + vector * 8 + i, block * 256 + vector * 64 + group * 8 + i);
+            // SAFETY: the views cover the columns.
+            let (expected, found) = unsafe { (*expected.values.add(from), *found.values.add(to)) };
+            assert_eq!(found, expected, "{isa}, block {block}, group {group}, vector {vector}, {i}");
+        }
+        for k in 0..COLS / 16 {
+            // SAFETY: as above.
+            let (expected, found) = unsafe { (*expected.sums16.add(k), *found.sums16.add(k)) };
+            assert_eq!(found, expected, "{isa}, sum {k}");
         }
     }
 }

@@ -1,8 +1,7 @@
 //! The frame for super-blocks of 256 with integer sub-block scales.
 //!
-//! A lane of the first-level dot product sums four products. Where it stays below 2^15, one `vpdpwssd` multiplies it by
-//! its integer scale and accumulates, exactly; otherwise `vpmulld` does. One float multiplication per super-block
-//! remains.
+//! A lane of the first-level dot product sums four products, which stay below 2^15: one `vpdpwssd` multiplies it by its
+//! integer scale and accumulates, exactly. One float multiplication per super-block remains.
 
 use std::arch::x86_64::*;
 
@@ -24,7 +23,6 @@ pub(super) trait SuperBlock {
 pub(super) enum SumsOfFour {
     /// Below 2^15: stored values of at most 64.
     Narrow,
-    Wide,
     /// The stored values contain their scales.
     Scaled,
 }
@@ -44,12 +42,6 @@ pub(super) enum Correction {
     Zero {
         shift: u32,
     },
-    /// The same of 8 sub-block scales.
-    Zero8 {
-        shift: u32,
-    },
-    /// Eight sub-block minimums, with a factor of their own.
-    Minimums8,
     /// Sixteen sub-block minimums, with a factor of their own.
     Minimums16,
 }
@@ -145,10 +137,6 @@ unsafe fn step<B: SuperBlock, const P: usize, const T: usize>(
                         SumsOfFour::Narrow => {
                             multiply_add(sum, _mm512_dpbusd_epi32(zero, reads[p].values[i], x), reads[p].scales[i])
                         }
-                        SumsOfFour::Wide => {
-                            let dot = _mm512_dpbusd_epi32(zero, reads[p].values[i], x);
-                            _mm512_add_epi32(sum, _mm512_mullo_epi32(dot, reads[p].scales[i]))
-                        }
                         SumsOfFour::Scaled => _mm512_dpbusd_epi32(sum, reads[p].values[i], x),
                     };
                 }
@@ -166,18 +154,14 @@ unsafe fn step<B: SuperBlock, const P: usize, const T: usize>(
                         let sums16 = _mm256_loadu_si256(x[t].sums16.add(block * 16).cast());
                         _mm256_madd_epi16(read.of_sums, sums16)
                     }
-                    Correction::Minimums8 | Correction::Zero8 { .. } => {
-                        let sums32 = _mm_loadu_si128(x[t].sums32.add(block * 8).cast());
-                        _mm256_zextsi128_si256(_mm_madd_epi16(_mm256_castsi256_si128(read.of_sums), sums32))
-                    }
                 };
                 match B::CORRECTION {
                     Correction::None => {}
-                    Correction::Zero { shift } | Correction::Zero8 { shift } => {
+                    Correction::Zero { shift } => {
                         let below = _mm256_sll_epi32(below, _mm_cvtsi32_si128(shift as i32));
                         sum = _mm512_sub_epi32(sum, _mm512_zextsi256_si512(below));
                     }
-                    Correction::Minimums8 | Correction::Minimums16 => {
+                    Correction::Minimums16 => {
                         let factor = _mm256_broadcastss_ps(_mm_movehdup_ps(factors));
                         sums.minimums[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(below), factor, sums.minimums[t]);
                     }

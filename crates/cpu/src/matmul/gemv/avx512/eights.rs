@@ -1,0 +1,134 @@
+//! The frame for super-blocks of 256 whose values come to eights cheaply: Q3_K, Q4_K, Q5_K and IQ4_XS.
+//!
+//! Activations and stored values are in eights ([`RowOrder::Eights`](crate::matmul::activation::RowOrder)): vector `k`
+//! holds the elements `8 k` to `8 k + 7` of each of the eight groups of 32. So a 64-bit lane is of one group in all four
+//! vectors, a group's products add up in one chain of dot products, and scales are met once or twice per super-block
+//! instead of once per vector. For several tokens that is what counts: beside the dot products there is little to do for
+//! each.
+
+pub(super) mod k_quants;
+
+use std::arch::x86_64::*;
+
+use super::super::RowsDot;
+use super::prefetch;
+use crate::matmul::activation::RowView;
+
+/// One super-block type, as the frame reads it.
+pub(super) trait Block {
+    const BYTES: usize;
+    const SCALES: Scales;
+    /// The stored value that stands for zero.
+    const ZERO: u8 = 0;
+    const MINIMUMS: Minimums = Minimums::None;
+    unsafe fn read(block: *const u8) -> Read;
+}
+
+/// How many elements share a scale.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scales {
+    Of16,
+    /// Or more.
+    Of32,
+}
+
+/// What is taken off for each group of 32.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Minimums {
+    None,
+    Of32,
+}
+
+/// A super-block taken apart.
+#[derive(Clone, Copy)]
+pub(super) struct Read {
+    /// Stored values, unsigned, in eights.
+    pub values: [__m512i; 4],
+    /// The scale of each 32-bit lane of the first two vectors, and of the others; the same where scales are of 32.
+    pub scales: [__m512; 2],
+    /// Of the eight groups, where there are minimums.
+    pub minimums: __m256,
+}
+
+pub(super) struct Eights<B>(std::marker::PhantomData<B>);
+
+impl<B: Block> RowsDot for Eights<B> {
+    #[inline(always)]
+    unsafe fn dot<const R: usize, const T: usize>(rows: [*const u8; R], cols: usize, x: [RowView; T]) -> [[f32; T]; R] {
+        // SAFETY: blocks stay below cols / 256; AVX-512 is the caller's.
+        unsafe {
+            let mut sums = [[_mm512_setzero_ps(); T]; R];
+            for block in 0..cols / 256 {
+                step::<B, R, T>(&mut sums, rows, block, x);
+            }
+            let mut out = [[0.0; T]; R];
+            for (out, sums) in out.iter_mut().zip(sums) {
+                for (out, sum) in out.iter_mut().zip(sums) {
+                    *out = _mm512_reduce_add_ps(sum);
+                }
+            }
+            out
+        }
+    }
+}
+
+/// Block `block` of every row.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)] // several arrays walk together
+unsafe fn step<B: Block, const R: usize, const T: usize>(
+    sums: &mut [[__m512; T]; R],
+    rows: [*const u8; R],
+    block: usize,
+    x: [RowView; T],
+) {
+    // SAFETY: the caller's rows have the block, the views the block's elements; AVX-512 is the caller's.
+    unsafe {
+        let values = |t: usize, i: usize| _mm512_loadu_si512(x[t].values.add(block * 256 + 64 * i).cast());
+        let mut scales = [_mm512_setzero_ps(); T];
+        let mut starts = [[_mm512_setzero_si512(); 2]; T];
+        for t in 0..T {
+            scales[t] = _mm512_set1_ps(*x[t].scales.add(block * 8));
+            if B::ZERO != 0 {
+                // Lane by lane, so that the integer sums are those of the signed weights, exactly.
+                let [first, second] = dots::<B>([_mm512_set1_epi8(B::ZERO as i8); 4], |i| values(t, i), starts[t]);
+                let nothing = _mm512_setzero_si512();
+                starts[t] = [_mm512_sub_epi32(nothing, first), _mm512_sub_epi32(nothing, second)];
+            }
+        }
+        for r in 0..R {
+            let at = rows[r].add(block * B::BYTES);
+            match B::BYTES {
+                0..=128 => prefetch::<128>(at),
+                129..=192 => prefetch::<192>(at),
+                _ => prefetch::<256>(at),
+            }
+            let read = B::read(at);
+            for t in 0..T {
+                let [first, second] = dots::<B>(read.values, |i| values(t, i), starts[t]);
+                let mut product = _mm512_mul_ps(_mm512_cvtepi32_ps(first), read.scales[0]);
+                if B::SCALES == Scales::Of16 {
+                    product = _mm512_fmadd_ps(_mm512_cvtepi32_ps(second), read.scales[1], product);
+                }
+                let mut sum = _mm512_fmadd_ps(product, scales[t], sums[r][t]);
+                if B::MINIMUMS == Minimums::Of32 {
+                    let of_x = _mm256_loadu_ps(x[t].scaled_sums.add(block * 8));
+                    sum = _mm512_fnmadd_ps(_mm512_zextps256_ps512(read.minimums), _mm512_zextps256_ps512(of_x), sum);
+                }
+                sums[r][t] = sum;
+            }
+        }
+    }
+}
+
+/// The sums of products of all four vectors; or of the first two and the last two, where scales are of 16.
+#[inline(always)]
+unsafe fn dots<B: Block>(w: [__m512i; 4], x: impl Fn(usize) -> __m512i, starts: [__m512i; 2]) -> [__m512i; 2] {
+    // SAFETY: AVX-512 VNNI is the caller's.
+    unsafe {
+        let first = _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(starts[0], w[0], x(0)), w[1], x(1));
+        match B::SCALES {
+            Scales::Of16 => [first, _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(starts[1], w[2], x(2)), w[3], x(3))],
+            Scales::Of32 => [_mm512_dpbusd_epi32(_mm512_dpbusd_epi32(first, w[2], x(2)), w[3], x(3)), starts[1]],
+        }
+    }
+}
