@@ -98,6 +98,8 @@ def parse():
     unknown = set(arguments.parts) - set(PARTS)
     if unknown:
         parser.error(f"unknown parts: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    if arguments.write and not tables.has_place(arguments.write):
+        parser.error(f"--write {arguments.write}: there is no such page with the two lines that tables stand between")
     if "perplexity" in arguments.parts and not arguments.text:
         parser.error("perplexity needs --text FILE")
     return arguments

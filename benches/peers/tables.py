@@ -63,6 +63,11 @@ def markdown(results):
     return "\n\n".join(parts) + "\n"
 
 
+def has_place(path):
+    """Whether the file is there and has both marks."""
+    return path.is_file() and all(path.read_text().count(mark) == 1 for mark in (BEGIN, END))
+
+
 def put(path, text):
     """Replaces what stands between the two marks of a file."""
     page = path.read_text()
