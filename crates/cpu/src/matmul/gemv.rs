@@ -27,11 +27,21 @@ use crate::isa::Isa;
 /// Sound to call on a machine with the level the kernel was made for.
 pub(super) type GemvKernel = unsafe fn(task: Task<'_>, rows: Range<usize>);
 
+/// A kernel, and the order in which it reads activations.
+#[derive(Clone, Copy)]
+pub(super) struct Gemv {
+    pub run: GemvKernel,
+    pub order: RowOrder,
+}
+
 /// The kernel of a type at a level, where there is one.
-pub(super) fn kernel(weight: TensorType, isa: Isa) -> Option<GemvKernel> {
-    match isa {
+pub(super) fn kernel(weight: TensorType, isa: Isa) -> Option<Gemv> {
+    let kernel = match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Vnni => avx512::kernel(weight).or_else(|| avx2::kernel(weight)),
+        Isa::Avx512Vnni => match avx512::kernel(weight) {
+            Some(gemv) => return Some(gemv),
+            None => avx2::kernel(weight),
+        },
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 | Isa::AvxVnni | Isa::Avx512 => avx2::kernel(weight),
         #[cfg(target_arch = "x86_64")]
@@ -41,21 +51,15 @@ pub(super) fn kernel(weight: TensorType, isa: Isa) -> Option<GemvKernel> {
         #[cfg(target_arch = "aarch64")]
         Isa::DotProd | Isa::I8mm => bytes16::kernel::<DotProd>(weight),
         _ => None,
-    }
-}
-
-/// The order in which the kernel of a type at a level reads activations.
-pub(super) fn row_order(weight: TensorType, isa: Isa) -> RowOrder {
-    match isa {
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Vnni if avx512::reads_eights(weight) => RowOrder::Eights,
-        _ => RowOrder::Natural,
-    }
+    };
+    kernel.map(|run| Gemv { run, order: RowOrder::Natural })
 }
 
 /// One type's dot products of `R` rows with `T` tokens.
 trait RowsDot {
     const FOUR_BY_FOUR: FourByFour = FourByFour::PairsOfRows;
+    /// How the values of the views are ordered.
+    const ORDER: RowOrder = RowOrder::Natural;
 
     /// # Safety
     /// Each pointer has a row of `cols` elements; each view covers as many.

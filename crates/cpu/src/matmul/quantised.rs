@@ -11,9 +11,9 @@ use std::ops::Range;
 use ascua_gguf::TensorType;
 
 use super::OutputRows;
-use super::activation::{ActivationGroup, Int8Layout, Panels};
+use super::activation::{ActivationGroup, Int8Layout, Panels, RowOrder};
 use super::gemm::Gemm;
-use super::gemv::{self, GemvKernel};
+use super::gemv::{self, Gemv};
 use super::integers::IntegerFormat;
 use crate::isa::Isa;
 use rows::RowsKernel;
@@ -25,7 +25,7 @@ pub(super) struct QuantisedProduct {
     row_bytes: usize,
     format: IntegerFormat,
     rows: RowsKernel,
-    gemv: Option<GemvKernel>,
+    gemv: Option<Gemv>,
     gemm: Option<Gemm>,
 }
 
@@ -48,13 +48,15 @@ impl QuantisedProduct {
         let format = IntegerFormat::of(weight, isa)?;
         let gemm = Gemm::new(format, isa);
         let group = if format.block_len == 256 { ActivationGroup::Of256 } else { ActivationGroup::Of32 };
+        let gemv = gemv::kernel(weight, isa);
+        let order = gemv.map_or(RowOrder::Natural, |gemv| gemv.order);
         let panels = gemm.map_or(Panels::Never, |gemm| gemm.panels());
         Some(QuantisedProduct {
-            layout: Int8Layout { cols, group, order: gemv::row_order(weight, isa), panels, isa },
+            layout: Int8Layout { cols, group, order, panels, isa },
             row_bytes,
             format,
             rows: RowsKernel::new(isa),
-            gemv: gemv::kernel(weight, isa),
+            gemv,
             gemm,
         })
     }
@@ -75,7 +77,7 @@ impl QuantisedProduct {
         unsafe {
             match (self.gemm, self.gemv) {
                 (Some(gemm), _) if self.layout.uses_panels(task.tokens) => gemm.run(&self.format, task, rows, scratch),
-                (_, Some(gemv)) => gemv(task, rows),
+                (_, Some(gemv)) => (gemv.run)(task, rows),
                 _ => self.rows.run(&self.format, task, rows, scratch),
             }
         }

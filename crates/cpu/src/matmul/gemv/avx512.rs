@@ -16,46 +16,45 @@ use std::ops::Range;
 
 use ascua_gguf::TensorType;
 
-use super::{GemvKernel, RowsDot, drive};
+use super::{Gemv, RowsDot, drive};
 use crate::matmul::quantised::Task;
 
-pub(super) fn kernel(weight: TensorType) -> Option<GemvKernel> {
+pub(super) fn kernel(weight: TensorType) -> Option<Gemv> {
     use blocks32::Blocks32;
     use eights::Eights;
     use super_blocks::SuperBlocks;
     Some(match weight {
-        TensorType::Q4_0 => run::<Blocks32<legacy::Q4_0>>,
-        TensorType::Q4_1 => run::<Blocks32<legacy::Q4_1>>,
-        TensorType::Q5_0 => run::<Blocks32<legacy::Q5_0>>,
-        TensorType::Q5_1 => run::<Blocks32<legacy::Q5_1>>,
-        TensorType::Q8_0 => run::<Blocks32<legacy::Q8_0>>,
-        TensorType::IQ4_NL => run::<Blocks32<legacy::Iq4Nl>>,
-        TensorType::MXFP4 => run::<Blocks32<legacy::Mxfp4>>,
-        TensorType::Q2_K => run::<SuperBlocks<k_quants::Q2K>>,
-        TensorType::Q3_K => run::<Eights<eights::k_quants::Q3K>>,
-        TensorType::Q4_K => run::<Eights<eights::k_quants::Q4K>>,
-        TensorType::Q5_K => run::<Eights<eights::k_quants::Q5K>>,
-        TensorType::Q6_K => run::<SuperBlocks<k_quants::Q6K>>,
-        TensorType::Q1_0 => run::<Blocks32<small::Q1_0>>,
-        TensorType::Q2_0 => run::<Blocks32<small::Q2_0>>,
-        TensorType::NVFP4 => run::<Blocks32<small::Nvfp4>>,
-        TensorType::TQ1_0 => run::<SuperBlocks<ternary::Tq1_0>>,
-        TensorType::TQ2_0 => run::<SuperBlocks<ternary::Tq2_0>>,
-        TensorType::IQ4_XS => run::<Eights<eights::k_quants::Iq4Xs>>,
-        TensorType::IQ1_S => run::<SuperBlocks<lattice::Iq1S>>,
-        TensorType::IQ1_M => run::<SuperBlocks<lattice::Iq1M>>,
-        TensorType::IQ2_XXS => run::<SuperBlocks<lattice::Iq2Xxs>>,
-        TensorType::IQ2_XS => run::<SuperBlocks<lattice::Iq2Xs>>,
-        TensorType::IQ2_S => run::<SuperBlocks<lattice::Iq2S>>,
-        TensorType::IQ3_XXS => run::<SuperBlocks<lattice::Iq3Xxs>>,
-        TensorType::IQ3_S => run::<SuperBlocks<lattice::Iq3S>>,
+        TensorType::Q4_0 => gemv::<Blocks32<legacy::Q4_0>>(),
+        TensorType::Q4_1 => gemv::<Blocks32<legacy::Q4_1>>(),
+        TensorType::Q5_0 => gemv::<Blocks32<legacy::Q5_0>>(),
+        TensorType::Q5_1 => gemv::<Blocks32<legacy::Q5_1>>(),
+        TensorType::Q8_0 => gemv::<Blocks32<legacy::Q8_0>>(),
+        TensorType::IQ4_NL => gemv::<Blocks32<legacy::Iq4Nl>>(),
+        TensorType::MXFP4 => gemv::<Blocks32<legacy::Mxfp4>>(),
+        TensorType::Q2_K => gemv::<SuperBlocks<k_quants::Q2K>>(),
+        TensorType::Q3_K => gemv::<Eights<eights::k_quants::Q3K>>(),
+        TensorType::Q4_K => gemv::<Eights<eights::k_quants::Q4K>>(),
+        TensorType::Q5_K => gemv::<Eights<eights::k_quants::Q5K>>(),
+        TensorType::Q6_K => gemv::<SuperBlocks<k_quants::Q6K>>(),
+        TensorType::Q1_0 => gemv::<Blocks32<small::Q1_0>>(),
+        TensorType::Q2_0 => gemv::<Blocks32<small::Q2_0>>(),
+        TensorType::NVFP4 => gemv::<Blocks32<small::Nvfp4>>(),
+        TensorType::TQ1_0 => gemv::<SuperBlocks<ternary::Tq1_0>>(),
+        TensorType::TQ2_0 => gemv::<SuperBlocks<ternary::Tq2_0>>(),
+        TensorType::IQ4_XS => gemv::<Eights<eights::k_quants::Iq4Xs>>(),
+        TensorType::IQ1_S => gemv::<SuperBlocks<lattice::Iq1S>>(),
+        TensorType::IQ1_M => gemv::<SuperBlocks<lattice::Iq1M>>(),
+        TensorType::IQ2_XXS => gemv::<SuperBlocks<lattice::Iq2Xxs>>(),
+        TensorType::IQ2_XS => gemv::<SuperBlocks<lattice::Iq2Xs>>(),
+        TensorType::IQ2_S => gemv::<SuperBlocks<lattice::Iq2S>>(),
+        TensorType::IQ3_XXS => gemv::<SuperBlocks<lattice::Iq3Xxs>>(),
+        TensorType::IQ3_S => gemv::<SuperBlocks<lattice::Iq3S>>(),
         _ => return None,
     })
 }
 
-/// Whether a type's kernel reads activations in eights.
-pub(super) fn reads_eights(weight: TensorType) -> bool {
-    matches!(weight, TensorType::Q3_K | TensorType::Q4_K | TensorType::Q5_K | TensorType::IQ4_XS)
+fn gemv<K: RowsDot>() -> Gemv {
+    Gemv { run: run::<K>, order: K::ORDER }
 }
 
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]

@@ -1,6 +1,6 @@
 //! The frame for super-blocks of 256 whose values come to eights cheaply: Q3_K, Q4_K, Q5_K and IQ4_XS.
 //!
-//! Activations and stored values are in eights ([`RowOrder::Eights`](crate::matmul::activation::RowOrder)): vector `k`
+//! Activations and stored values are in eights ([`RowOrder::Eights`]): vector `k`
 //! holds the elements `8 k` to `8 k + 7` of each of the eight groups of 32. So a 64-bit lane is of one group in all four
 //! vectors, a group's products add up in one chain of dot products, and scales are met once or twice per super-block
 //! instead of once per vector. For several tokens that is what counts: beside the dot products there is little to do for
@@ -12,7 +12,7 @@ use std::arch::x86_64::*;
 
 use super::super::RowsDot;
 use super::prefetch;
-use crate::matmul::activation::RowView;
+use crate::matmul::activation::{RowOrder, RowView};
 
 /// One super-block type, as the frame reads it.
 pub(super) trait Block {
@@ -53,6 +53,8 @@ pub(super) struct Read {
 pub(super) struct Eights<B>(std::marker::PhantomData<B>);
 
 impl<B: Block> RowsDot for Eights<B> {
+    const ORDER: RowOrder = RowOrder::Eights;
+
     #[inline(always)]
     unsafe fn dot<const R: usize, const T: usize>(rows: [*const u8; R], cols: usize, x: [RowView; T]) -> [[f32; T]; R] {
         // SAFETY: blocks stay below cols / 256; AVX-512 is the caller's.
