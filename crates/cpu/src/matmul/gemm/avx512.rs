@@ -83,7 +83,7 @@ pub(super) fn prefetch_next(from: *const u8, bytes: usize, step: usize, steps: u
     let share = bytes.div_ceil(steps).next_multiple_of(64);
     for line in (step * share..(step + 1) * share).step_by(64) {
         // SAFETY: prefetching never faults.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(line).cast()) };
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(from.wrapping_add(line).cast()) };
     }
 }
 
@@ -125,7 +125,10 @@ unsafe fn micro_kernel<S: Scaling, const R: usize, const C: usize>(
             }
         }
         let mut sums = [[_mm512_setzero_ps(); C]; R];
-        for group in 0..extent.cols / S::GROUP {
+        let groups = extent.cols / S::GROUP;
+        let mut group = 0;
+        // There is a first group; where the compiler does not know, it moves all sums from register to register.
+        loop {
             let mut dots = [[_mm512_setzero_si512(); C]; R];
             for (r, dots) in dots.iter_mut().enumerate() {
                 dots.fill(_mm512_set1_epi32(*starts.add(r * GROUPS + group)));
@@ -159,6 +162,10 @@ unsafe fn micro_kernel<S: Scaling, const R: usize, const C: usize>(
                         sums[r][c] = _mm512_fmadd_ps(of_x, offset, sums[r][c]);
                     }
                 }
+            }
+            group += 1;
+            if group == groups {
+                break;
             }
         }
         for c in 0..C {
@@ -216,18 +223,27 @@ fn join(low: __m256i, high: __m256i) -> __m512i {
 /// As [`super::StoreTile`], on a machine with AVX-512.
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 pub(super) unsafe fn store(partial: &Partial, out: OutputRows<'_>, tokens: Range<usize>, rows: Range<usize>) {
-    for first in (0..rows.len()).step_by(16) {
-        let count = (rows.len() - first).min(16);
-        let mask = (0xffffu32 >> (16 - count)) as u16;
+    let whole = rows.len() / 16 * 16;
+    for first in (0..whole).step_by(16) {
+        // SAFETY: a row of the partial results has sixteen floats.
+        let mut lanes = std::array::from_fn(|row| unsafe { _mm512_loadu_si512(partial[first + row].as_ptr().cast()) });
+        transpose(&mut lanes);
+        for (token, lanes) in tokens.clone().zip(lanes) {
+            // SAFETY: the caller lets this call write `rows` of the token.
+            unsafe { _mm512_storeu_ps(out.row(token).add(rows.start + first), _mm512_castsi512_ps(lanes)) };
+        }
+    }
+    if whole < rows.len() {
+        let mask = (1u16 << (rows.len() - whole)) - 1;
         let mut lanes = [_mm512_setzero_si512(); 16];
-        for (lanes, row) in lanes[..count].iter_mut().zip(&partial[first..]) {
-            // SAFETY: a row of the partial results has sixteen floats.
+        for (lanes, row) in lanes.iter_mut().zip(&partial[whole..rows.len()]) {
+            // SAFETY: as above.
             *lanes = unsafe { _mm512_loadu_si512(row.as_ptr().cast()) };
         }
         transpose(&mut lanes);
-        for (token, lanes) in tokens.clone().zip(lanes) {
-            // SAFETY: the caller lets this call write `rows` of the token; the mask stops at their end.
-            unsafe { _mm512_mask_storeu_ps(out.row(token).add(rows.start + first), mask, _mm512_castsi512_ps(lanes)) };
+        for (token, lanes) in tokens.zip(lanes) {
+            // SAFETY: as above; the mask stops at the end of the rows.
+            unsafe { _mm512_mask_storeu_ps(out.row(token).add(rows.start + whole), mask, _mm512_castsi512_ps(lanes)) };
         }
     }
 }
