@@ -19,6 +19,8 @@ mod tiles;
 
 use std::ops::Range;
 
+use ascua_gguf::TensorType;
+
 use super::OutputRows;
 use super::activation::{Int8Layout, PanelView, Panels, TOKENS_PER_PANEL};
 use super::integers::{IntegerFormat, Offsets, SPAN};
@@ -31,10 +33,20 @@ const GROUPS: usize = SPAN / 16;
 /// The product of a format's tiles with panels, for one level.
 #[derive(Clone, Copy)]
 pub(super) struct Gemm {
+    decode: DecodeRow,
     multiply: MultiplyTile,
     store: StoreTile,
-    finish: FinishRow,
     panels: Panels,
+}
+
+/// How a row comes to the form the level's kernel multiplies.
+#[derive(Clone, Copy)]
+enum DecodeRow {
+    /// As the format decodes it, and then this.
+    Finish(FinishRow),
+    /// By the kernel's own means, from the row's bytes.
+    #[cfg(target_arch = "x86_64")]
+    Own(unsafe fn(bytes: &[u8], row: &mut TileRow<'_>)),
 }
 
 /// A decoded tile: `TILE_ROWS` rows of up to 256 columns.
@@ -43,6 +55,14 @@ struct Tile {
     values: [[i8; SPAN]; TILE_ROWS],
     scales: [[f32; GROUPS]; TILE_ROWS],
     offsets: [[f32; GROUPS]; TILE_ROWS],
+    /// In place of the scales: small integers, and the factor they share.
+    #[cfg(target_arch = "x86_64")]
+    sub_scales: [[u32; GROUPS]; TILE_ROWS],
+    #[cfg(target_arch = "x86_64")]
+    factors: [f32; TILE_ROWS],
+    /// With sub-scales: the sum of the squares of each group's values.
+    #[cfg(target_arch = "x86_64")]
+    squares: [[f32; GROUPS]; TILE_ROWS],
     /// What integer sums start from, to make up for unsigned activations: `-128 *` the sum of each group's values.
     starts: [[i32; GROUPS]; TILE_ROWS],
 }
@@ -59,6 +79,12 @@ struct TileRow<'a> {
     values: &'a mut [i8; SPAN],
     scales: &'a mut [f32; GROUPS],
     offsets: &'a mut [f32; GROUPS],
+    #[cfg(target_arch = "x86_64")]
+    sub_scales: &'a mut [u32; GROUPS],
+    #[cfg(target_arch = "x86_64")]
+    factor: &'a mut f32,
+    #[cfg(target_arch = "x86_64")]
+    squares: &'a mut [f32; GROUPS],
     starts: &'a mut [i32; GROUPS],
 }
 
@@ -66,62 +92,60 @@ impl Gemm {
     pub const SCRATCH_BYTES: usize = tiles::scratch_bytes::<Tile>();
 
     /// The kernels for a format, where the level has them.
-    pub fn new(format: IntegerFormat, isa: Isa) -> Option<Gemm> {
+    pub fn new(weight: TensorType, format: IntegerFormat, isa: Isa) -> Option<Gemm> {
         match isa {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512Vnni => Some(Gemm {
-                multiply: avx512::multiply(format)?,
-                store: avx512::store,
-                finish: avx512::finish,
-                panels: Panels::Unsigned,
-            }),
+            Isa::Avx512Vnni => {
+                let (decode, multiply) = avx512::kernel(weight, format)?;
+                Some(Gemm { decode, multiply, store: avx512::store, panels: Panels::Unsigned })
+            }
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => Some(Gemm {
                 multiply: frame::unsigned::<pairs::avx512::Kinds, 6, 1>(format)?,
                 store: frame::store,
-                finish: frame::finish_unsigned::<pairs::avx512::Signed>,
+                decode: DecodeRow::Finish(frame::finish_unsigned::<pairs::avx512::Signed>),
                 panels: Panels::Signed,
             }),
             #[cfg(target_arch = "x86_64")]
             Isa::AvxVnni => Some(Gemm {
                 multiply: frame::signed::<frame::Framed<avx_vnni::AvxVnni, 4, 2>>(format)?,
                 store: frame::store,
-                finish: frame::finish_starts::<avx_vnni::AvxVnni>,
+                decode: DecodeRow::Finish(frame::finish_starts::<avx_vnni::AvxVnni>),
                 panels: Panels::Unsigned,
             }),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => Some(Gemm {
                 multiply: frame::unsigned::<pairs::avx2::Kinds, 3, 2>(format)?,
                 store: frame::store,
-                finish: frame::finish_unsigned::<pairs::avx2::Signed>,
+                decode: DecodeRow::Finish(frame::finish_unsigned::<pairs::avx2::Signed>),
                 panels: Panels::Signed,
             }),
             #[cfg(target_arch = "x86_64")]
             Isa::Sse41 => Some(Gemm {
                 multiply: frame::unsigned::<pairs::sse41::Kinds, 3, 2>(format)?,
                 store: frame::store,
-                finish: frame::finish_unsigned::<pairs::sse41::Signed>,
+                decode: DecodeRow::Finish(frame::finish_unsigned::<pairs::sse41::Signed>),
                 panels: Panels::Signed,
             }),
             #[cfg(target_arch = "aarch64")]
             Isa::I8mm => Some(Gemm {
                 multiply: frame::signed::<i8mm::I8mm>(format)?,
                 store: frame::store,
-                finish: frame::finish_nothing,
+                decode: DecodeRow::Finish(frame::finish_nothing),
                 panels: Panels::Signed,
             }),
             #[cfg(target_arch = "aarch64")]
             Isa::DotProd => Some(Gemm {
                 multiply: neon::multiply_dot(format)?,
                 store: frame::store,
-                finish: frame::finish_nothing,
+                decode: DecodeRow::Finish(frame::finish_nothing),
                 panels: Panels::Signed,
             }),
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => Some(Gemm {
                 multiply: neon::multiply(format)?,
                 store: frame::store,
-                finish: frame::finish_nothing,
+                decode: DecodeRow::Finish(frame::finish_nothing),
                 panels: Panels::Signed,
             }),
             _ => None,
@@ -161,12 +185,25 @@ impl Tiled for Tiles<'_> {
                     values: &mut tile.values[row],
                     scales: &mut tile.scales[row],
                     offsets: &mut tile.offsets[row],
+                    #[cfg(target_arch = "x86_64")]
+                    sub_scales: &mut tile.sub_scales[row],
+                    #[cfg(target_arch = "x86_64")]
+                    factor: &mut tile.factors[row],
+                    #[cfg(target_arch = "x86_64")]
+                    squares: &mut tile.squares[row],
                     starts: &mut tile.starts[row],
                 };
                 let source = task.row(number);
                 prefetch(source.as_ptr().wrapping_add(bytes.end), bytes.len());
-                (format.decode)(&source[bytes.clone()], row.values, row.scales, row.offsets);
-                (self.gemm.finish)(format, &mut row);
+                let bytes = &source[bytes.clone()];
+                match self.gemm.decode {
+                    DecodeRow::Finish(finish) => {
+                        (format.decode)(bytes, row.values, row.scales, row.offsets);
+                        finish(format, &mut row);
+                    }
+                    #[cfg(target_arch = "x86_64")]
+                    DecodeRow::Own(decode) => decode(bytes, &mut row),
+                }
             }
         }
     }
@@ -192,6 +229,7 @@ impl Extent<'_> {
             scales: view.scales.wrapping_add(self.first_col / self.task.layout.group.len() * TOKENS_PER_PANEL),
             sums32: view.sums32.wrapping_add(self.first_col / 32 * TOKENS_PER_PANEL),
             sums16: view.sums16.wrapping_add(self.first_col / 16 * TOKENS_PER_PANEL),
+            squares16: view.squares16.wrapping_add(self.first_col / 16),
         }
     }
 }

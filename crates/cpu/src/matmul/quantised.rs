@@ -46,7 +46,7 @@ impl QuantisedProduct {
     /// `None` where the type has no integer view.
     pub fn new(weight: TensorType, cols: usize, row_bytes: usize, isa: Isa) -> Option<QuantisedProduct> {
         let format = IntegerFormat::of(weight, isa)?;
-        let gemm = Gemm::new(format, isa);
+        let gemm = Gemm::new(weight, format, isa);
         let group = if format.block_len == 256 { ActivationGroup::Of256 } else { ActivationGroup::Of32 };
         let gemv = gemv::kernel(weight, isa);
         let order = gemv.map_or(RowOrder::Natural, |gemv| gemv.order);

@@ -85,6 +85,8 @@ pub(in crate::matmul) struct PanelView {
     pub sums32: *const f32,
     /// `[cols / 16][16 tokens]`: the same of 16 values.
     pub sums16: *const f32,
+    /// `[cols / 16]`: the greatest sum of the squares of a token's 16 values.
+    pub squares16: *const f32,
 }
 
 impl ActivationGroup {
@@ -155,7 +157,14 @@ impl Int8Layout {
         let scales = base.wrapping_add(padded * TOKENS_PER_PANEL);
         let sums32 = scales.wrapping_add(padded / self.group.len() * LINE);
         let sums16 = sums32.wrapping_add(padded / 32 * LINE);
-        PanelView { values: base, scales: scales.cast(), sums32: sums32.cast(), sums16: sums16.cast() }
+        let squares16 = sums16.wrapping_add(padded / 16 * LINE);
+        PanelView {
+            values: base,
+            scales: scales.cast(),
+            sums32: sums32.cast(),
+            sums16: sums16.cast(),
+            squares16: squares16.cast(),
+        }
     }
 
     fn padded(&self) -> usize {
@@ -169,7 +178,7 @@ impl Int8Layout {
 
     fn panel_stride(&self) -> usize {
         let padded = self.padded();
-        padded * TOKENS_PER_PANEL + (padded / self.group.len() + padded / 32 + padded / 16) * LINE
+        padded * TOKENS_PER_PANEL + (padded / self.group.len() + padded / 32 + padded / 16) * LINE + padded / 16 * 4
     }
 }
 
@@ -277,6 +286,11 @@ unsafe fn write_lane<const GROUP: usize>(layout: &Int8Layout, row: Option<&[f32]
                 to.add(k * TOKENS_PER_PANEL).write(u32::from_le_bytes(four.map(|v| v as u8)) ^ flip);
             }
             *view.scales.cast_mut().add(g * TOKENS_PER_PANEL + lane) = scale;
+            for (s, values) in values.as_chunks::<16>().0.iter().enumerate() {
+                let squares = values.iter().map(|value| i32::from(*value).pow(2)).sum::<i32>() as f32;
+                let most = &mut *view.squares16.cast_mut().add(g * (GROUP / 16) + s);
+                *most = if lane == 0 { squares } else { most.max(squares) };
+            }
             for (s, values) in values.as_chunks::<32>().0.iter().enumerate() {
                 let at = g * (GROUP / 32) + s;
                 let (low, high) = (sum(&values[..16]), sum(&values[16..]));

@@ -1,43 +1,57 @@
 //! The GEMM with AVX-512 VNNI: 6 rows by 32 tokens, or 12 by 16, in 24 accumulators.
 //!
 //! Activations are the unsigned operand (value + 128), so weights stay signed and need no correction but the start
-//! value of the integer sums.
+//! value of the integer sums. [`scaled`] has the formats whose groups have a scale of their own, [`sub_scaled`] those
+//! whose scales are integers.
+
+mod scaled;
+mod sub_scaled;
 
 use std::arch::x86_64::*;
 use std::ops::Range;
 
-use super::{
-    ActivationScales, Extent, GROUPS, Legacy, Legacy16, LegacyOffset, MultiplyTile, Partial, Scaling, Super16,
-    Super16Offset, Super32, Super32Offset, Tile, TileRow,
-};
+use ascua_gguf::TensorType;
+
+use super::{DecodeRow, Extent, GROUPS, MultiplyTile, Partial, Tile};
 use crate::matmul::OutputRows;
 use crate::matmul::activation::{PanelView, TOKENS_PER_PANEL};
-use crate::matmul::integers::{IntegerFormat, Offsets, SPAN};
+use crate::matmul::integers::{IntegerFormat, SPAN};
 use crate::matmul::transpose::transpose;
 
-pub(super) fn multiply(format: IntegerFormat) -> Option<MultiplyTile> {
-    Some(match (format.block_len, format.group, format.offsets) {
-        (256, 32, Offsets::None) => multiply_tile::<Super32>,
-        (256, 32, Offsets::PerGroup) => multiply_tile::<Super32Offset>,
-        (256, 16, Offsets::None) => multiply_tile::<Super16>,
-        (256, 16, Offsets::PerGroup) => multiply_tile::<Super16Offset>,
-        (_, 32, Offsets::None) => multiply_tile::<Legacy>,
-        (_, 32, Offsets::PerGroup) => multiply_tile::<LegacyOffset>,
-        (_, 16, Offsets::None) => multiply_tile::<Legacy16>,
-        _ => return None,
-    })
+/// How the rows of a type are decoded, and the product of its tiles.
+pub(super) fn kernel(weight: TensorType, format: IntegerFormat) -> Option<(DecodeRow, MultiplyTile)> {
+    if let Some((decode, multiply)) = sub_scaled::kernel(weight) {
+        return Some((DecodeRow::Own(decode), multiply));
+    }
+    Some((DecodeRow::Finish(scaled::finish), scaled::multiply(format)?))
+}
+
+/// A product of `R` rows with `C` panels.
+trait MicroKernel {
+    /// `R` rows from `row` on times `C` panels, over the columns of a tile.
+    ///
+    /// # Safety
+    /// Rows and columns stay within the tile, the panels cover the columns, `partial` is the panels'; the machine has
+    /// AVX-512 VNNI.
+    unsafe fn run<const R: usize, const C: usize>(
+        tile: &Tile,
+        row: usize,
+        panels: [PanelView; C],
+        extent: &Extent<'_>,
+        partial: *mut Partial,
+    );
 }
 
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-unsafe fn multiply_tile<S: Scaling>(tile: &Tile, extent: Extent<'_>, partial: *mut Partial) {
+unsafe fn multiply_tile<K: MicroKernel>(tile: &Tile, extent: Extent<'_>, partial: *mut Partial) {
     let panels = extent.in_turn();
     let mut panel = panels.start;
     while panel < panels.end {
         // SAFETY: panels stay below extent.panels.
         panel += unsafe {
             match panels.end - panel {
-                1 => multiply_panels::<S, 12, 1>(tile, extent, panel, partial.add(panel)),
-                _ => multiply_panels::<S, 6, 2>(tile, extent, panel, partial.add(panel)),
+                1 => multiply_panels::<K, 12, 1>(tile, extent, panel, partial.add(panel)),
+                _ => multiply_panels::<K, 6, 2>(tile, extent, panel, partial.add(panel)),
             }
         };
     }
@@ -45,7 +59,7 @@ unsafe fn multiply_tile<S: Scaling>(tile: &Tile, extent: Extent<'_>, partial: *m
 
 /// All rows of the tile times `C` panels, `R` rows at a time; gives `C`.
 #[inline(always)]
-unsafe fn multiply_panels<S: Scaling, const R: usize, const C: usize>(
+unsafe fn multiply_panels<K: MicroKernel, const R: usize, const C: usize>(
     tile: &Tile,
     extent: Extent<'_>,
     panel: usize,
@@ -72,7 +86,7 @@ unsafe fn multiply_panels<S: Scaling, const R: usize, const C: usize>(
         }
         // Rows beyond those in use hold values of an earlier tile; their results are never stored.
         // SAFETY: rows stay below TILE_ROWS, a multiple of R.
-        unsafe { micro_kernel::<S, R, C>(tile, step * R, panels, &extent, partial) };
+        unsafe { K::run::<R, C>(tile, step * R, panels, &extent, partial) };
     }
     C
 }
@@ -103,106 +117,92 @@ pub(super) fn prefetch_results<L>(extent: &Extent<'_, L>, panel: usize, panels: 
     }
 }
 
-/// `R` rows from `row` on times `C` panels, over the columns of a tile.
+/// The integer products of a group of `LEN` elements for `R` rows and `C` panels; `group` is that of the tile.
 #[inline(always)]
-#[allow(clippy::needless_range_loop)] // several arrays walk together
-unsafe fn micro_kernel<S: Scaling, const R: usize, const C: usize>(
+unsafe fn dots<const LEN: usize, const R: usize, const C: usize>(
     tile: &Tile,
     row: usize,
-    panels: [PanelView; C],
-    extent: &Extent<'_>,
-    partial: *mut Partial,
-) {
-    // SAFETY: rows and columns stay within the tile, and the panels cover the columns.
+    group: usize,
+    panels: &[PanelView; C],
+) -> [[__m512i; C]; R] {
+    // SAFETY: the caller's rows and group lie within the tile, and the panels cover the group.
     unsafe {
-        let values = tile.values.as_ptr().add(row).cast::<i8>();
-        let scales = tile.scales.as_ptr().add(row).cast::<f32>();
-        let offsets = tile.offsets.as_ptr().add(row).cast::<f32>();
-        let starts = tile.starts.as_ptr().add(row).cast::<i32>();
-        for c in 0..C {
-            for r in 0..R {
-                _mm_prefetch::<_MM_HINT_T0>((*partial.add(c))[row + r].as_ptr().cast());
-            }
+        let values = tile.values.as_ptr().add(row).cast::<i8>().add(group * LEN);
+        let starts = tile.starts.as_ptr().add(row).cast::<i32>().add(group);
+        let mut dots = [[_mm512_setzero_si512(); C]; R];
+        for (r, dots) in dots.iter_mut().enumerate() {
+            dots.fill(_mm512_set1_epi32(*starts.add(r * GROUPS)));
         }
-        let mut sums = [[_mm512_setzero_ps(); C]; R];
-        let groups = extent.cols / S::GROUP;
-        let mut group = 0;
-        // There is a first group; where the compiler does not know, it moves all sums from register to register.
-        loop {
-            let mut dots = [[_mm512_setzero_si512(); C]; R];
+        for k in 0..LEN / 4 {
+            let mut x = [_mm512_setzero_si512(); C];
+            for (x, panel) in x.iter_mut().zip(panels) {
+                *x = _mm512_loadu_si512(panel.values.add((group * LEN / 4 + k) * 64).cast());
+            }
             for (r, dots) in dots.iter_mut().enumerate() {
-                dots.fill(_mm512_set1_epi32(*starts.add(r * GROUPS + group)));
-            }
-            for k in 0..S::GROUP / 4 {
-                let mut x = [_mm512_setzero_si512(); C];
-                for (x, panel) in x.iter_mut().zip(&panels) {
-                    *x = _mm512_loadu_si512(panel.values.add((group * S::GROUP / 4 + k) * 64).cast());
+                let w = _mm512_set1_epi32(values.add(r * SPAN + 4 * k).cast::<i32>().read_unaligned());
+                for (dot, x) in dots.iter_mut().zip(x) {
+                    *dot = _mm512_dpbusd_epi32(*dot, x, w);
                 }
-                for (r, dots) in dots.iter_mut().enumerate() {
-                    let w = values.add(r * SPAN + group * S::GROUP + 4 * k).cast::<i32>().read_unaligned();
-                    let w = _mm512_set1_epi32(w);
-                    for (dot, x) in dots.iter_mut().zip(x) {
-                        *dot = _mm512_dpbusd_epi32(*dot, x, w);
-                    }
-                }
-            }
-            for c in 0..C {
-                for r in 0..R {
-                    let mut product = _mm512_cvtepi32_ps(dots[r][c]);
-                    if S::ACTIVATIONS == ActivationScales::PerGroup {
-                        let scale = panels[c].scales.add(group * S::GROUP / 32 * TOKENS_PER_PANEL);
-                        product = _mm512_mul_ps(product, _mm512_loadu_ps(scale));
-                    }
-                    let scale = _mm512_set1_ps(*scales.add(r * GROUPS + group));
-                    sums[r][c] = _mm512_fmadd_ps(product, scale, sums[r][c]);
-                    if S::OFFSETS == Offsets::PerGroup {
-                        let of_x = if S::GROUP == 32 { panels[c].sums32 } else { panels[c].sums16 };
-                        let of_x = _mm512_loadu_ps(of_x.add(group * TOKENS_PER_PANEL));
-                        let offset = _mm512_set1_ps(*offsets.add(r * GROUPS + group));
-                        sums[r][c] = _mm512_fmadd_ps(of_x, offset, sums[r][c]);
-                    }
-                }
-            }
-            group += 1;
-            if group == groups {
-                break;
             }
         }
-        for c in 0..C {
-            for r in 0..R {
+        dots
+    }
+}
+
+/// Asks for partial results.
+#[inline(always)]
+unsafe fn prefetch_partial<const R: usize, const C: usize>(partial: *mut Partial, row: usize) {
+    for c in 0..C {
+        for r in 0..R {
+            // SAFETY: the caller's partial results are of `C` panels.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>((*partial.add(c))[row + r].as_ptr().cast()) };
+        }
+    }
+}
+
+/// Adds sums times the activations' factors to the partial results, or begins those with them.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)] // several arrays walk together
+unsafe fn add_to_partial<const R: usize, const C: usize>(
+    sums: [[__m512; C]; R],
+    panels: [PanelView; C],
+    begins: bool,
+    partial: *mut Partial,
+    row: usize,
+) {
+    let present = if begins { 0 } else { 0xffff };
+    for c in 0..C {
+        for r in 0..R {
+            // SAFETY: the caller's partial results are of `C` panels, and so are the factors.
+            unsafe {
                 let to = (*partial.add(c))[row + r].as_mut_ptr();
-                let before = if extent.begins() { _mm512_setzero_ps() } else { _mm512_loadu_ps(to) };
-                let sum = match S::ACTIVATIONS {
-                    ActivationScales::PerGroup => _mm512_add_ps(before, sums[r][c]),
-                    ActivationScales::PerSpan => _mm512_fmadd_ps(sums[r][c], _mm512_loadu_ps(panels[c].scales), before),
-                };
-                _mm512_storeu_ps(to, sum);
+                let before = _mm512_maskz_loadu_ps(present, to);
+                _mm512_storeu_ps(to, _mm512_fmadd_ps(sums[r][c], _mm512_loadu_ps(panels[c].scales), before));
             }
         }
     }
 }
 
-/// Fills the start values of a decoded row.
-///
-/// # Safety
-/// The machine has AVX-512 with VNNI.
+/// The start values of a row's groups of `group` values.
+#[inline]
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-pub(super) unsafe fn finish(format: &IntegerFormat, row: &mut TileRow<'_>) {
-    // SAFETY: reads and writes stay within the arrays.
-    unsafe {
-        // Sums of eight bytes, each raised by 128 to be unsigned.
-        let flip = _mm512_set1_epi8(-128);
-        let mut eights = [_mm256_setzero_si256(); 4];
-        for (i, eights) in eights.iter_mut().enumerate() {
-            let raised = _mm512_xor_si512(_mm512_loadu_si512(row.values.as_ptr().add(64 * i).cast()), flip);
-            *eights = _mm512_cvtepi64_epi32(_mm512_sad_epu8(raised, _mm512_setzero_si512()));
-        }
-        let sixteens = sums_of_two(join(eights[0], eights[1]), join(eights[2], eights[3]));
-        let raised = if format.group == 16 { sixteens } else { sums_of_two(sixteens, _mm512_setzero_si512()) };
-        let sums = _mm512_sub_epi32(raised, _mm512_set1_epi32(128 * format.group as i32));
-        let starts = _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_slli_epi32::<7>(sums));
-        _mm512_storeu_si512(row.starts.as_mut_ptr().cast(), starts);
+fn starts(values: &[i8; SPAN], group: usize) -> [i32; GROUPS] {
+    // Sums of eight bytes, each raised by 128 to be unsigned.
+    let flip = _mm512_set1_epi8(-128);
+    let mut eights = [_mm256_setzero_si256(); 4];
+    for (eights, values) in eights.iter_mut().zip(values.as_chunks::<64>().0) {
+        // SAFETY: the chunk has 64 bytes.
+        let raised = _mm512_xor_si512(unsafe { _mm512_loadu_si512(values.as_ptr().cast()) }, flip);
+        *eights = _mm512_cvtepi64_epi32(_mm512_sad_epu8(raised, _mm512_setzero_si512()));
     }
+    let sixteens = sums_of_two(join(eights[0], eights[1]), join(eights[2], eights[3]));
+    let raised = if group == 16 { sixteens } else { sums_of_two(sixteens, _mm512_setzero_si512()) };
+    let sums = _mm512_sub_epi32(raised, _mm512_set1_epi32(128 * group as i32));
+    let mut starts = [0; GROUPS];
+    let negative = _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_slli_epi32::<7>(sums));
+    // SAFETY: the array has sixteen numbers.
+    unsafe { _mm512_storeu_si512(starts.as_mut_ptr().cast(), negative) };
+    starts
 }
 
 /// Sums of neighbours: eight from each of the two.

@@ -1,13 +1,13 @@
 //! The super-blocks of 256 elements with integer sub-block scales: Q2_K to Q6_K and IQ4_XS.
 
 use super::tables::IQ4_VALUES;
-use super::{IntegerBlock, Offsets, half_at};
+use super::{IntegerBlock, Offsets, SubScaled, decode_sub_scaled, half_at};
 
-pub(super) struct Q2K;
-pub(super) struct Q3K;
-pub(super) struct Q4K;
-pub(super) struct Q5K;
-pub(super) struct Q6K;
+pub(crate) struct Q2K;
+pub(crate) struct Q3K;
+pub(crate) struct Q4K;
+pub(crate) struct Q5K;
+pub(crate) struct Q6K;
 pub(super) struct Iq4Xs;
 
 impl IntegerBlock for Q2K {
@@ -19,11 +19,23 @@ impl IntegerBlock for Q2K {
 
     #[inline(always)]
     fn decode(block: &[u8], values: &mut [i8], scales: &mut [f32], offsets: &mut [f32]) {
-        let (scale, minimum) = (half_at(block, 80), half_at(block, 82));
+        decode_sub_scaled::<Self>(block, values, scales, offsets);
+    }
+}
+
+impl SubScaled for Q2K {
+    #[inline(always)]
+    fn sub_scales(block: &[u8], sub_scales: &mut [i16], offsets: &mut [f32]) -> f32 {
+        let minimum = half_at(block, 82);
         for group in 0..16 {
-            scales[group] = scale * f32::from(block[group] & 15);
+            sub_scales[group] = i16::from(block[group] & 15);
             offsets[group] = -(minimum * f32::from(block[group] >> 4));
         }
+        half_at(block, 80)
+    }
+
+    #[inline(always)]
+    fn values(block: &[u8], values: &mut [i8]) {
         for (half, bytes) in block[16..80].chunks_exact(32).enumerate() {
             for shift in 0..4 {
                 let values = &mut values[half * 128 + shift * 32..][..32];
@@ -43,11 +55,27 @@ impl IntegerBlock for Q3K {
     const RANGE: (i8, i8) = (-4, 3);
 
     #[inline(always)]
-    fn decode(block: &[u8], values: &mut [i8], scales: &mut [f32], _offsets: &mut [f32]) {
-        let scale = half_at(block, 108);
-        for (group, sub_scale) in q3_k_scales(&block[96..108]).into_iter().enumerate() {
-            scales[group] = scale * f32::from(sub_scale);
+    fn decode(block: &[u8], values: &mut [i8], scales: &mut [f32], offsets: &mut [f32]) {
+        decode_sub_scaled::<Self>(block, values, scales, offsets);
+    }
+}
+
+impl SubScaled for Q3K {
+    #[inline(always)]
+    fn sub_scales(block: &[u8], sub_scales: &mut [i16], _offsets: &mut [f32]) -> f32 {
+        let packed = &block[96..108];
+        for (eight, sub_scales) in sub_scales.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+            for (i, sub_scale) in sub_scales.iter_mut().enumerate() {
+                let low = (packed[i] >> (4 * eight)) & 15;
+                let high = (packed[8 + i % 4] >> (2 * (2 * eight + i / 4))) & 3;
+                *sub_scale = i16::from(low | (high << 4)) - 32;
+            }
         }
+        half_at(block, 108)
+    }
+
+    #[inline(always)]
+    fn values(block: &[u8], values: &mut [i8]) {
         let high = &block[..32];
         for (half, bytes) in block[32..96].chunks_exact(32).enumerate() {
             for shift in 0..4 {
@@ -70,7 +98,18 @@ impl IntegerBlock for Q4K {
 
     #[inline(always)]
     fn decode(block: &[u8], values: &mut [i8], scales: &mut [f32], offsets: &mut [f32]) {
-        six_bit_scales(block, scales, offsets);
+        decode_sub_scaled::<Self>(block, values, scales, offsets);
+    }
+}
+
+impl SubScaled for Q4K {
+    #[inline(always)]
+    fn sub_scales(block: &[u8], sub_scales: &mut [i16], offsets: &mut [f32]) -> f32 {
+        six_bit_scales(block, sub_scales, offsets)
+    }
+
+    #[inline(always)]
+    fn values(block: &[u8], values: &mut [i8]) {
         for (bytes, values) in block[16..144].chunks_exact(32).zip(values.chunks_exact_mut(64)) {
             let (low, high) = values.split_at_mut(32);
             for (i, byte) in bytes.iter().enumerate() {
@@ -90,7 +129,18 @@ impl IntegerBlock for Q5K {
 
     #[inline(always)]
     fn decode(block: &[u8], values: &mut [i8], scales: &mut [f32], offsets: &mut [f32]) {
-        six_bit_scales(block, scales, offsets);
+        decode_sub_scaled::<Self>(block, values, scales, offsets);
+    }
+}
+
+impl SubScaled for Q5K {
+    #[inline(always)]
+    fn sub_scales(block: &[u8], sub_scales: &mut [i16], offsets: &mut [f32]) -> f32 {
+        six_bit_scales(block, sub_scales, offsets)
+    }
+
+    #[inline(always)]
+    fn values(block: &[u8], values: &mut [i8]) {
         let fifth = &block[16..48];
         for (chunk, (bytes, values)) in block[48..176].chunks_exact(32).zip(values.chunks_exact_mut(64)).enumerate() {
             let (low, high) = values.split_at_mut(32);
@@ -111,11 +161,22 @@ impl IntegerBlock for Q6K {
     const RANGE: (i8, i8) = (-32, 31);
 
     #[inline(always)]
-    fn decode(block: &[u8], values: &mut [i8], scales: &mut [f32], _offsets: &mut [f32]) {
-        let scale = half_at(block, 208);
-        for group in 0..16 {
-            scales[group] = scale * f32::from(block[192 + group] as i8);
+    fn decode(block: &[u8], values: &mut [i8], scales: &mut [f32], offsets: &mut [f32]) {
+        decode_sub_scaled::<Self>(block, values, scales, offsets);
+    }
+}
+
+impl SubScaled for Q6K {
+    #[inline(always)]
+    fn sub_scales(block: &[u8], sub_scales: &mut [i16], _offsets: &mut [f32]) -> f32 {
+        for (sub_scale, byte) in sub_scales.iter_mut().zip(&block[192..208]) {
+            *sub_scale = i16::from(*byte as i8);
         }
+        half_at(block, 208)
+    }
+
+    #[inline(always)]
+    fn values(block: &[u8], values: &mut [i8]) {
         let (low, rest) = block.split_at(128);
         let high = &rest[..64];
         for ((low, high), values) in low.chunks_exact(64).zip(high.chunks_exact(32)).zip(values.chunks_exact_mut(128)) {
@@ -170,27 +231,16 @@ fn iq4_xs_scales(block: &[u8], scales: &mut [f32]) {
     }
 }
 
-/// The eight 6-bit scales and minimums that Q4_K and Q5_K pack into 12 bytes, times the block's own two factors.
+/// The eight 6-bit scales and minimums that Q4_K and Q5_K pack into 12 bytes; gives the scales' factor.
 #[inline(always)]
-fn six_bit_scales(block: &[u8], scales: &mut [f32], offsets: &mut [f32]) {
-    let (scale, minimum) = (half_at(block, 0), half_at(block, 2));
+fn six_bit_scales(block: &[u8], sub_scales: &mut [i16], offsets: &mut [f32]) -> f32 {
+    let minimum = half_at(block, 2);
     let packed = &block[4..16];
     for group in 0..4 {
-        scales[group] = scale * f32::from(packed[group] & 63);
+        sub_scales[group] = i16::from(packed[group] & 63);
         offsets[group] = -(minimum * f32::from(packed[group + 4] & 63));
-        scales[group + 4] = scale * f32::from((packed[group + 8] & 15) | ((packed[group] >> 6) << 4));
+        sub_scales[group + 4] = i16::from((packed[group + 8] & 15) | ((packed[group] >> 6) << 4));
         offsets[group + 4] = -(minimum * f32::from((packed[group + 8] >> 4) | ((packed[group + 4] >> 6) << 4)));
     }
-}
-
-/// The sixteen signed 6-bit scales that Q3_K packs into 12 bytes.
-#[inline(always)]
-fn q3_k_scales(packed: &[u8]) -> [i8; 16] {
-    let mut scales = [0; 16];
-    for (group, scale) in scales.iter_mut().enumerate() {
-        let low = (packed[group % 8] >> (4 * (group / 8))) & 15;
-        let high = (packed[8 + group % 4] >> (2 * (group / 4))) & 3;
-        *scale = (low | (high << 4)) as i8 - 32;
-    }
-    scales
+    half_at(block, 0)
 }

@@ -12,6 +12,8 @@ mod tables;
 mod ternary;
 
 #[cfg(target_arch = "x86_64")]
+pub(crate) use k_quants::{Q2K, Q3K, Q4K, Q5K, Q6K};
+#[cfg(target_arch = "x86_64")]
 pub(crate) use lattice::SIGN_BYTES;
 pub(crate) use legacy::halved_power_of_two;
 pub(crate) use tables::{IQ4_VALUES, MXFP4_VALUES};
@@ -47,6 +49,25 @@ pub(crate) trait IntegerBlock {
     unsafe fn decode_shuffled(block: &[u8], values: &mut [i8], scales: &mut [f32], offsets: &mut [f32]) {
         Self::decode(block, values, scales, offsets);
     }
+}
+
+/// An encoding of 256 elements a block whose groups' scales are small integers times a factor of the block.
+pub(crate) trait SubScaled: IntegerBlock {
+    /// The integers of the scales, and the offsets, if the encoding has them; gives the factor.
+    fn sub_scales(block: &[u8], sub_scales: &mut [i16], offsets: &mut [f32]) -> f32;
+    /// The values.
+    fn values(block: &[u8], values: &mut [i8]);
+}
+
+/// [`IntegerBlock::decode`] of such an encoding.
+#[inline(always)]
+fn decode_sub_scaled<B: SubScaled>(block: &[u8], values: &mut [i8], scales: &mut [f32], offsets: &mut [f32]) {
+    let mut sub_scales = [0; SPAN / 16];
+    let factor = B::sub_scales(block, &mut sub_scales[..SPAN / B::GROUP], offsets);
+    for (scale, sub_scale) in scales.iter_mut().zip(sub_scales) {
+        *scale = factor * f32::from(sub_scale);
+    }
+    B::values(block, values);
 }
 
 /// Whether an encoding adds an offset to each group.

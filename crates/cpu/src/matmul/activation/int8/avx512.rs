@@ -74,13 +74,19 @@ impl Tokens {
             let mut sums = [_mm512_setzero_si512(); 4];
             for (sixteenth, sum) in sums.iter_mut().enumerate().take(2 * halves) {
                 let mut pairs = _mm512_setzero_si512();
+                let mut squares = _mm512_setzero_si512();
                 for lane in 0..4 {
                     let four = bytes[4 * lane + sixteenth];
                     let to = values.add((4 * sixteenth + lane) * 64);
                     _mm512_storeu_si512(to.cast(), _mm512_xor_si512(four, flip));
                     pairs = _mm512_add_epi16(pairs, _mm512_maddubs_epi16(ones, four));
+                    let magnitudes = _mm512_abs_epi8(four);
+                    let two = _mm512_maddubs_epi16(magnitudes, magnitudes);
+                    squares = _mm512_add_epi32(squares, _mm512_madd_epi16(two, word_ones));
                 }
                 *sum = _mm512_madd_epi16(pairs, word_ones);
+                let most = view.squares16.cast_mut().add(first / 16 + sixteenth);
+                *most = _mm512_reduce_max_epi32(squares) as f32;
             }
             let sums16 = view.sums16.cast_mut().add(first / 16 * TOKENS_PER_PANEL);
             let sums32 = view.sums32.cast_mut().add(first / 32 * TOKENS_PER_PANEL);

@@ -38,11 +38,15 @@ fn compare(layout: Int8Layout, tokens: usize) {
     let flip = if layout.panels == Panels::Unsigned { 0x80 } else { 0 };
     let as_panels = prepared(&layout, &x, tokens);
     let plain = Int8Layout { isa: Isa::Scalar, ..layout };
+    let mut squares = vec![0; cols / 16];
     for token in 0..tokens.next_multiple_of(TOKENS_PER_PANEL) {
         let zeros = vec![0.0; cols];
         let row = x.get(token * cols..(token + 1) * cols).unwrap_or(&zeros);
         let (expected, found) = (prepared(&plain, row, 1), prepared(&layout, row, 1));
         let lane = token % TOKENS_PER_PANEL;
+        if lane == 0 {
+            squares.fill(0);
+        }
         // SAFETY: every view covers `cols` elements.
         unsafe {
             let expected = layout.row(expected.as_ptr().cast(), 0);
@@ -61,6 +65,13 @@ fn compare(layout: Int8Layout, tokens: usize) {
                 assert_eq!(*panel.sums16.add(k / 16 * TOKENS_PER_PANEL + lane), sum, "{layout:?} token {token}");
                 let sum = unit * f32::from(*expected.sums32.add(k / 32));
                 assert_eq!(*panel.sums32.add(k / 32 * TOKENS_PER_PANEL + lane), sum, "{layout:?} token {token}");
+            }
+            for (k, most) in squares.iter_mut().enumerate() {
+                let values = std::slice::from_raw_parts(expected.values.add(16 * k), 16);
+                *most = values.iter().map(|value| i32::from(*value).pow(2)).sum::<i32>().max(*most);
+                if lane == TOKENS_PER_PANEL - 1 {
+                    assert_eq!(*panel.squares16.add(k), *most as f32, "{layout:?} squares {k} up to token {token}");
+                }
             }
         }
     }

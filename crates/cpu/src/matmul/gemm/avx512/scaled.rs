@@ -1,0 +1,97 @@
+//! Formats whose groups have an F32 scale: a group's integer sum is brought to F32 and scaled.
+
+use std::arch::x86_64::*;
+use std::marker::PhantomData;
+
+use super::super::{
+    ActivationScales, Extent, GROUPS, Legacy, Legacy16, LegacyOffset, MultiplyTile, Partial, Scaling, Super16,
+    Super16Offset, Super32, Super32Offset, Tile, TileRow,
+};
+use super::{MicroKernel, add_to_partial, dots, multiply_tile, prefetch_partial, starts};
+use crate::matmul::activation::{PanelView, TOKENS_PER_PANEL};
+use crate::matmul::integers::{IntegerFormat, Offsets};
+
+pub(super) fn multiply(format: IntegerFormat) -> Option<MultiplyTile> {
+    Some(match (format.block_len, format.group, format.offsets) {
+        (256, 32, Offsets::None) => multiply_tile::<Scaled<Super32>>,
+        (256, 32, Offsets::PerGroup) => multiply_tile::<Scaled<Super32Offset>>,
+        (256, 16, Offsets::None) => multiply_tile::<Scaled<Super16>>,
+        (256, 16, Offsets::PerGroup) => multiply_tile::<Scaled<Super16Offset>>,
+        (_, 32, Offsets::None) => multiply_tile::<Scaled<Legacy>>,
+        (_, 32, Offsets::PerGroup) => multiply_tile::<Scaled<LegacyOffset>>,
+        (_, 16, Offsets::None) => multiply_tile::<Scaled<Legacy16>>,
+        _ => return None,
+    })
+}
+
+struct Scaled<S>(PhantomData<S>);
+
+impl<S: Scaling> MicroKernel for Scaled<S> {
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop)] // several arrays walk together
+    unsafe fn run<const R: usize, const C: usize>(
+        tile: &Tile,
+        row: usize,
+        panels: [PanelView; C],
+        extent: &Extent<'_>,
+        partial: *mut Partial,
+    ) {
+        // SAFETY: the caller vouches for the same.
+        unsafe {
+            let scales = tile.scales.as_ptr().add(row).cast::<f32>();
+            let offsets = tile.offsets.as_ptr().add(row).cast::<f32>();
+            prefetch_partial::<R, C>(partial, row);
+            let mut sums = [[_mm512_setzero_ps(); C]; R];
+            let groups = extent.cols / S::GROUP;
+            let mut group = 0;
+            // There is a first group; where the compiler does not know, it moves all sums from register to register.
+            loop {
+                let dots = match S::GROUP {
+                    16 => dots::<16, R, C>(tile, row, group, &panels),
+                    _ => dots::<32, R, C>(tile, row, group, &panels),
+                };
+                for c in 0..C {
+                    for r in 0..R {
+                        let mut product = _mm512_cvtepi32_ps(dots[r][c]);
+                        if S::ACTIVATIONS == ActivationScales::PerGroup {
+                            let scale = panels[c].scales.add(group * S::GROUP / 32 * TOKENS_PER_PANEL);
+                            product = _mm512_mul_ps(product, _mm512_loadu_ps(scale));
+                        }
+                        let scale = _mm512_set1_ps(*scales.add(r * GROUPS + group));
+                        sums[r][c] = _mm512_fmadd_ps(product, scale, sums[r][c]);
+                        if S::OFFSETS == Offsets::PerGroup {
+                            let of_x = if S::GROUP == 32 { panels[c].sums32 } else { panels[c].sums16 };
+                            let of_x = _mm512_loadu_ps(of_x.add(group * TOKENS_PER_PANEL));
+                            let offset = _mm512_set1_ps(*offsets.add(r * GROUPS + group));
+                            sums[r][c] = _mm512_fmadd_ps(of_x, offset, sums[r][c]);
+                        }
+                    }
+                }
+                group += 1;
+                if group == groups {
+                    break;
+                }
+            }
+            if S::ACTIVATIONS == ActivationScales::PerSpan {
+                add_to_partial(sums, panels, extent.begins(), partial, row);
+                return;
+            }
+            let present = if extent.begins() { 0 } else { 0xffff };
+            for c in 0..C {
+                for r in 0..R {
+                    let to = (*partial.add(c))[row + r].as_mut_ptr();
+                    _mm512_storeu_ps(to, _mm512_add_ps(_mm512_maskz_loadu_ps(present, to), sums[r][c]));
+                }
+            }
+        }
+    }
+}
+
+/// Fills the start values of a decoded row.
+///
+/// # Safety
+/// The machine has AVX-512 with VNNI.
+pub(super) unsafe fn finish(format: &IntegerFormat, row: &mut TileRow<'_>) {
+    // SAFETY: the caller vouches for the machine.
+    *row.starts = unsafe { starts(row.values, format.group) };
+}

@@ -1,0 +1,245 @@
+//! Super-blocks whose groups' scales are small integers times one factor: the products stay integers until the end.
+//!
+//! A group's sum of products fits 16 bits: always, where values are few bits from zero (so Q4_K's are moved there, which
+//! its offsets make up for), and else nearly always, which the sums of squares on both sides show. One dot product of 16
+//! bits then both scales a group's sum and adds it up, where F32 takes a conversion and a multiplication.
+
+use std::arch::x86_64::*;
+use std::marker::PhantomData;
+
+use ascua_gguf::TensorType;
+
+use super::super::{Extent, GROUPS, MultiplyTile, Partial, Tile, TileRow};
+use super::{MicroKernel, add_to_partial, dots, multiply_tile, prefetch_partial, starts, sums_of_two};
+use crate::matmul::activation::{PanelView, TOKENS_PER_PANEL};
+use crate::matmul::integers::{Offsets, Q2K, Q3K, Q4K, Q5K, Q6K, SPAN, SubScaled};
+
+/// Decodes a row's super-block to a row of a tile.
+type Decode = unsafe fn(block: &[u8], row: &mut TileRow<'_>);
+
+/// The largest magnitude of activations.
+const LARGEST_X: i32 = 127;
+/// No sum of products whose square is no larger leaves 16 bits.
+const LARGEST_SQUARE: f32 = 32767.0 * 32767.0;
+
+pub(super) fn kernel(weight: TensorType) -> Option<(Decode, MultiplyTile)> {
+    Some(match weight {
+        TensorType::Q2_K => of::<Q2K>(),
+        TensorType::Q3_K => of::<Q3K>(),
+        TensorType::Q4_K => of::<Q4K>(),
+        TensorType::Q5_K => of::<Q5K>(),
+        TensorType::Q6_K => of::<Q6K>(),
+        _ => return None,
+    })
+}
+
+fn of<B: SubScaled>() -> (Decode, MultiplyTile) {
+    (decode::<B>, multiply_tile::<Integers<B>>)
+}
+
+struct Integers<B>(PhantomData<B>);
+
+impl<B: SubScaled> Integers<B> {
+    /// What is taken off each value, so that sums of products are smaller.
+    const CENTRE: i32 = match B::OFFSETS {
+        Offsets::PerGroup if !always_fit(B::GROUP, largest(B::RANGE, 0)) => {
+            (B::RANGE.0 as i32 + B::RANGE.1 as i32 + 1) / 2
+        }
+        _ => 0,
+    };
+    /// The largest magnitude of values.
+    const LARGEST: i32 = largest(B::RANGE, Self::CENTRE);
+    const ALWAYS_FIT: bool = always_fit(B::GROUP, Self::LARGEST);
+}
+
+const fn largest(range: (i8, i8), centre: i32) -> i32 {
+    let (below, above) = (centre - range.0 as i32, range.1 as i32 - centre);
+    if below > above { below } else { above }
+}
+
+const fn always_fit(group: usize, largest: i32) -> bool {
+    group as i32 * LARGEST_X * largest <= i16::MAX as i32
+}
+
+impl<B: SubScaled> MicroKernel for Integers<B> {
+    #[inline(always)]
+    unsafe fn run<const R: usize, const C: usize>(
+        tile: &Tile,
+        row: usize,
+        panels: [PanelView; C],
+        extent: &Extent<'_>,
+        partial: *mut Partial,
+    ) {
+        // SAFETY: the caller vouches for the same; super-blocks fill whole spans.
+        unsafe {
+            prefetch_partial::<R, C>(partial, row);
+            let mut begins = extent.begins();
+            if B::OFFSETS == Offsets::PerGroup {
+                // Before the products, which do not wait for it.
+                let groups = extent.cols / B::GROUP;
+                add_to_partial(offsets::<B, R, C>(tile, row, groups, &panels), panels, begins, partial, row);
+                begins = false;
+            }
+            let misfits = if Self::ALWAYS_FIT { 0 } else { misfits::<B, R, C>(tile, row, &panels) };
+            let sums = match (B::GROUP, misfits) {
+                (16, 0) => products::<16, true, R, C>(tile, row, &panels, 0),
+                (16, _) => products::<16, false, R, C>(tile, row, &panels, misfits),
+                (_, 0) => products::<32, true, R, C>(tile, row, &panels, 0),
+                (_, _) => products::<32, false, R, C>(tile, row, &panels, misfits),
+            };
+            add_to_partial(sums, panels, begins, partial, row);
+        }
+    }
+}
+
+/// The groups of which a sum of products might not fit 16 bits, one bit each: it is no more than the square root of the
+/// product of both sides' sums of squares.
+#[inline(always)]
+unsafe fn misfits<B: SubScaled, const R: usize, const C: usize>(
+    tile: &Tile,
+    row: usize,
+    panels: &[PanelView; C],
+) -> u16 {
+    // SAFETY: the caller's panels have 256 elements, a tile's row has sixteen sums; AVX-512 is the caller's.
+    unsafe {
+        let mut of_w = _mm512_setzero_ps();
+        for row in &tile.squares[row..row + R] {
+            of_w = _mm512_max_ps(of_w, _mm512_loadu_ps(row.as_ptr()));
+        }
+        let mut of_x = _mm512_setzero_ps();
+        for panel in panels {
+            of_x = _mm512_max_ps(of_x, _mm512_loadu_ps(panel.squares16));
+        }
+        if B::GROUP == 32 {
+            let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 0, 2, 4, 6, 8, 10, 12, 14);
+            let odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
+            of_x = _mm512_add_ps(_mm512_permutexvar_ps(even, of_x), _mm512_permutexvar_ps(odd, of_x));
+        }
+        _mm512_cmp_ps_mask::<_CMP_NLE_UQ>(_mm512_mul_ps(of_w, of_x), _mm512_set1_ps(LARGEST_SQUARE))
+    }
+}
+
+/// The part of the offsets, but for the factors of activations.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)] // several arrays walk together
+unsafe fn offsets<B: SubScaled, const R: usize, const C: usize>(
+    tile: &Tile,
+    row: usize,
+    groups: usize,
+    panels: &[PanelView; C],
+) -> [[__m512; C]; R] {
+    // SAFETY: the panels cover the tile's columns; AVX-512 is the caller's.
+    unsafe {
+        let offsets = tile.offsets.as_ptr().add(row).cast::<f32>();
+        let mut sums = [[_mm512_setzero_ps(); C]; R];
+        let mut group = 0;
+        loop {
+            for c in 0..C {
+                let of_x = if B::GROUP == 32 { panels[c].sums32 } else { panels[c].sums16 };
+                let of_x = _mm512_loadu_ps(of_x.add(group * TOKENS_PER_PANEL));
+                for r in 0..R {
+                    let offset = _mm512_set1_ps(*offsets.add(r * GROUPS + group));
+                    sums[r][c] = _mm512_fmadd_ps(of_x, offset, sums[r][c]);
+                }
+            }
+            group += 1;
+            if group == groups {
+                break;
+            }
+        }
+        sums
+    }
+}
+
+/// The products of super-blocks, but for the factors of activations.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)] // several arrays walk together
+unsafe fn products<const GROUP: usize, const FIT: bool, const R: usize, const C: usize>(
+    tile: &Tile,
+    row: usize,
+    panels: &[PanelView; C],
+    misfits: u16,
+) -> [[__m512; C]; R] {
+    // SAFETY: rows stay within the tile, and the panels cover its columns.
+    unsafe {
+        let sub_scales = tile.sub_scales.as_ptr().add(row).cast::<i32>();
+        let factors = tile.factors.as_ptr().add(row);
+        let mut totals = [[_mm512_setzero_si512(); C]; R];
+        let mut group = 0;
+        loop {
+            let dots = dots::<GROUP, R, C>(tile, row, group, panels);
+            if FIT || misfits >> group & 1 == 0 {
+                for r in 0..R {
+                    // The upper halves meet zeros.
+                    let scale = _mm512_set1_epi32(*sub_scales.add(r * GROUPS + group));
+                    for c in 0..C {
+                        totals[r][c] = _mm512_dpwssd_epi32(totals[r][c], dots[r][c], scale);
+                    }
+                }
+            } else {
+                for r in 0..R {
+                    let scale = _mm512_set1_epi32(i32::from(*sub_scales.add(r * GROUPS + group) as i16));
+                    for c in 0..C {
+                        totals[r][c] = _mm512_add_epi32(totals[r][c], _mm512_mullo_epi32(dots[r][c], scale));
+                    }
+                }
+            }
+            group += 1;
+            if group == SPAN / GROUP {
+                break;
+            }
+        }
+        let mut sums = [[_mm512_setzero_ps(); C]; R];
+        for r in 0..R {
+            let factor = _mm512_set1_ps(*factors.add(r));
+            for c in 0..C {
+                sums[r][c] = _mm512_mul_ps(_mm512_cvtepi32_ps(totals[r][c]), factor);
+            }
+        }
+        sums
+    }
+}
+
+/// # Safety
+/// As [`Decode`]: the bytes are a whole block, the machine has AVX-512 VNNI.
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+unsafe fn decode<B: SubScaled>(block: &[u8], row: &mut TileRow<'_>) {
+    let block = &block[..B::BYTES];
+    let mut sub_scales = [0i16; GROUPS];
+    let factor = B::sub_scales(block, &mut sub_scales[..SPAN / B::GROUP], row.offsets);
+    let mut values = [0i8; SPAN];
+    B::values(block, &mut values);
+    *row.factor = factor;
+    // SAFETY: each array has sixteen elements, and the chunks 64.
+    unsafe {
+        let sub_scales = _mm256_loadu_si256(sub_scales.as_ptr().cast());
+        // The lower halves; the upper are zero.
+        _mm512_storeu_si512(row.sub_scales.as_mut_ptr().cast(), _mm512_cvtepu16_epi32(sub_scales));
+        let centre = Integers::<B>::CENTRE;
+        if centre != 0 {
+            let scales = _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(sub_scales));
+            let offsets = _mm512_loadu_ps(row.offsets.as_ptr());
+            let offsets = _mm512_fmadd_ps(scales, _mm512_set1_ps(factor * centre as f32), offsets);
+            _mm512_storeu_ps(row.offsets.as_mut_ptr(), offsets);
+        }
+        let mut fours = [_mm512_setzero_si512(); 4];
+        let chunks = row.values.as_chunks_mut::<64>().0.iter_mut().zip(values.as_chunks::<64>().0);
+        for ((to, values), fours) in chunks.zip(&mut fours) {
+            let values = _mm512_loadu_si512(values.as_ptr().cast());
+            let values = _mm512_sub_epi8(values, _mm512_set1_epi8(centre as i8));
+            _mm512_storeu_si512(to.as_mut_ptr().cast(), values);
+            let magnitudes = _mm512_abs_epi8(values);
+            let twos = _mm512_maddubs_epi16(magnitudes, magnitudes);
+            *fours = _mm512_madd_epi16(twos, _mm512_set1_epi16(1));
+        }
+        if !Integers::<B>::ALWAYS_FIT {
+            let sixteens = sums_of_two(sums_of_two(fours[0], fours[1]), sums_of_two(fours[2], fours[3]));
+            let squares = match B::GROUP {
+                16 => sixteens,
+                _ => sums_of_two(sixteens, _mm512_setzero_si512()),
+            };
+            _mm512_storeu_ps(row.squares.as_mut_ptr(), _mm512_cvtepi32_ps(squares));
+        }
+    }
+    *row.starts = starts(row.values, B::GROUP);
+}
