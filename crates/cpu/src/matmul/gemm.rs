@@ -45,7 +45,6 @@ enum DecodeRow {
     /// As the format decodes it, and then this.
     Finish(FinishRow),
     /// By the kernel's own means, from the row's bytes.
-    #[cfg(target_arch = "x86_64")]
     Own(unsafe fn(bytes: &[u8], row: &mut TileRow<'_>)),
 }
 
@@ -56,12 +55,9 @@ struct Tile {
     scales: [[f32; GROUPS]; TILE_ROWS],
     offsets: [[f32; GROUPS]; TILE_ROWS],
     /// In place of the scales: small integers, and the factor they share.
-    #[cfg(target_arch = "x86_64")]
     sub_scales: [[u32; GROUPS]; TILE_ROWS],
-    #[cfg(target_arch = "x86_64")]
     factors: [f32; TILE_ROWS],
     /// With sub-scales: the sum of the squares of each group's values.
-    #[cfg(target_arch = "x86_64")]
     squares: [[f32; GROUPS]; TILE_ROWS],
     /// What integer sums start from, to make up for unsigned activations: `-128 *` the sum of each group's values.
     starts: [[i32; GROUPS]; TILE_ROWS],
@@ -79,11 +75,8 @@ struct TileRow<'a> {
     values: &'a mut [i8; SPAN],
     scales: &'a mut [f32; GROUPS],
     offsets: &'a mut [f32; GROUPS],
-    #[cfg(target_arch = "x86_64")]
     sub_scales: &'a mut [u32; GROUPS],
-    #[cfg(target_arch = "x86_64")]
     factor: &'a mut f32,
-    #[cfg(target_arch = "x86_64")]
     squares: &'a mut [f32; GROUPS],
     starts: &'a mut [i32; GROUPS],
 }
@@ -185,11 +178,8 @@ impl Tiled for Tiles<'_> {
                     values: &mut tile.values[row],
                     scales: &mut tile.scales[row],
                     offsets: &mut tile.offsets[row],
-                    #[cfg(target_arch = "x86_64")]
                     sub_scales: &mut tile.sub_scales[row],
-                    #[cfg(target_arch = "x86_64")]
                     factor: &mut tile.factors[row],
-                    #[cfg(target_arch = "x86_64")]
                     squares: &mut tile.squares[row],
                     starts: &mut tile.starts[row],
                 };
@@ -201,7 +191,6 @@ impl Tiled for Tiles<'_> {
                         (format.decode)(bytes, row.values, row.scales, row.offsets);
                         finish(format, &mut row);
                     }
-                    #[cfg(target_arch = "x86_64")]
                     DecodeRow::Own(decode) => decode(bytes, &mut row),
                 }
             }

@@ -13,6 +13,7 @@
 #![cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 
 mod activation;
+mod ahead;
 mod bytes16;
 mod exact;
 mod gemm;
@@ -114,6 +115,7 @@ impl MatmulKernel {
         precision: Precision,
         isa: Isa,
     ) -> Result<MatmulKernel, UnsupportedProduct> {
+        ahead::tune();
         let isa = isa.require()?;
         if cols == 0 || !cols.is_multiple_of(weight.block_len()) {
             return Err(UnsupportedProduct::PartialBlock { weight, cols });

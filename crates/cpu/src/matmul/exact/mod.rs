@@ -12,8 +12,8 @@ use std::ops::Range;
 
 use ascua_gguf::TensorType;
 
-use super::OutputRows;
 use super::activation::FloatLayout;
+use super::{OutputRows, ahead};
 use crate::isa::Isa;
 use crate::lanes::{Kernel, Lanes, dispatch};
 use decoder::RowDecoder;
@@ -176,7 +176,7 @@ unsafe fn tile_block<V: Lanes, const R: usize, const T: usize>(
     }
     // SAFETY: the caller keeps row + R and token + T within the tile and the activations.
     unsafe {
-        let sums = block::<V, F32Weights, R, T>(rows, tile.cols, x);
+        let sums = block::<V, F32Weights, R, T, false>(rows, tile.cols, x);
         for (r, sums) in sums.into_iter().enumerate() {
             for (t, sum) in sums.into_iter().enumerate() {
                 *out.row(token + t).add(tile.first_row + row + r) = sum;
@@ -185,15 +185,17 @@ unsafe fn tile_block<V: Lanes, const R: usize, const T: usize>(
     }
 }
 
-/// `R` rows times the first `T` tokens of `x`: one vector of sums each, whatever R and T.
+/// `R` rows times the first `T` tokens of `x`: one vector of sums each, whatever R and T. Rows that are `STREAMED` are
+/// asked for ahead.
 #[inline(always)]
-unsafe fn block<V: Lanes, W: Weights, const R: usize, const T: usize>(
+unsafe fn block<V: Lanes, W: Weights, const R: usize, const T: usize, const STREAMED: bool>(
     rows: [*const u8; R],
     cols: usize,
     x: Activations,
 ) -> [[f32; T]; R] {
     // SAFETY: the caller's rows and tokens have `cols` elements; k stays below.
     unsafe {
+        let ahead = ahead::bytes();
         let mut sums = [[V::splat(0.0); T]; R];
         let whole = cols - cols % V::LANES;
         let mut k = 0;
@@ -203,6 +205,9 @@ unsafe fn block<V: Lanes, W: Weights, const R: usize, const T: usize>(
                 *x_lanes = V::load(x.data.add(t * x.stride + k));
             }
             for (row, sums) in rows.iter().zip(&mut sums) {
+                if STREAMED && k * W::BYTES % 64 < V::LANES * W::BYTES {
+                    V::prefetch(row.wrapping_add(k * W::BYTES + ahead));
+                }
                 let w = W::lanes::<V>(row.add(k * W::BYTES));
                 for (sum, x_lanes) in sums.iter_mut().zip(xs) {
                     *sum = w.mul_add(x_lanes, *sum);

@@ -82,7 +82,7 @@ unsafe fn some_tokens<V: Lanes, W: Weights, const R: usize, const T: usize>(
             *pointer = pointer.add(row * product.row_bytes);
         }
         let x = Activations { data: product.x.data.add(token * product.x.stride), stride: product.x.stride };
-        let sums = block::<V, W, R, T>(pointers, product.cols, x);
+        let sums = block::<V, W, R, T, true>(pointers, product.cols, x);
         for (row, sums) in rows.into_iter().zip(sums) {
             for (t, sum) in sums.into_iter().enumerate() {
                 *product.out.row(token + t).add(row) = sum;

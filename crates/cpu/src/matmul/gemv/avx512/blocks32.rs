@@ -9,6 +9,7 @@ use std::arch::x86_64::*;
 use super::super::{FourByFour, RowsDot};
 use super::prefetch;
 use crate::matmul::activation::RowView;
+use crate::matmul::ahead;
 use crate::matmul::integers::Offsets;
 
 /// One block type, as the frame reads it.
@@ -55,6 +56,7 @@ impl<B: Block32> RowsDot for Blocks32<B> {
     unsafe fn dot<const R: usize, const T: usize>(rows: [*const u8; R], cols: usize, x: [RowView; T]) -> [[f32; T]; R] {
         // SAFETY: the frame stays within the rows' blocks and the padded activations; AVX-512 is the caller's.
         unsafe {
+            let ahead = ahead::bytes();
             const { assert!(matches!(B::GROUPS, 1 | 2 | 4), "four groups are whole blocks") };
             let groups = cols / 32;
             let mut sums = Sums { products: [[_mm512_setzero_ps(); T]; R], offsets: [[_mm_setzero_ps(); T]; R] };
@@ -62,12 +64,12 @@ impl<B: Block32> RowsDot for Blocks32<B> {
             while group + 4 <= groups {
                 let first = group / B::GROUPS;
                 let place = |i: usize| (first + i / B::GROUPS) * B::BYTES;
-                step::<B, R, T>(&mut sums, rows, [place(0), place(1), place(2), place(3)], group, x);
+                step::<B, R, T>(&mut sums, rows, [place(0), place(1), place(2), place(3)], group, x, ahead);
                 group += 4;
             }
             if group < groups {
                 let place = |i: usize| (group + i).min(groups - 1) / B::GROUPS * B::BYTES;
-                step::<B, R, T>(&mut sums, rows, [place(0), place(1), place(2), place(3)], group, x);
+                step::<B, R, T>(&mut sums, rows, [place(0), place(1), place(2), place(3)], group, x, ahead);
             }
             let mut out = [[0.0; T]; R];
             for r in 0..R {
@@ -93,6 +95,7 @@ unsafe fn step<B: Block32, const R: usize, const T: usize>(
     places: [usize; 4],
     group: usize,
     x: [RowView; T],
+    ahead: usize,
 ) {
     // SAFETY: the caller keeps places and group within the rows and the padded activations.
     unsafe {
@@ -131,9 +134,9 @@ unsafe fn step<B: Block32, const R: usize, const T: usize>(
             let blocks =
                 [rows[r].add(places[0]), rows[r].add(places[1]), rows[r].add(places[2]), rows[r].add(places[3])];
             match 4 / B::GROUPS * B::BYTES {
-                0..=48 => prefetch::<1>(blocks[0]),
-                49..=96 => prefetch::<65>(blocks[0]),
-                _ => prefetch::<129>(blocks[0]),
+                0..=48 => prefetch::<1>(blocks[0], ahead),
+                49..=96 => prefetch::<65>(blocks[0], ahead),
+                _ => prefetch::<129>(blocks[0], ahead),
             }
             let [low, high] = B::values(blocks);
             let scales = B::scales(blocks);

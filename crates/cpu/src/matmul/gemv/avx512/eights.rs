@@ -13,6 +13,7 @@ use std::arch::x86_64::*;
 use super::super::RowsDot;
 use super::prefetch;
 use crate::matmul::activation::{RowOrder, RowView};
+use crate::matmul::ahead;
 
 /// One super-block type, as the frame reads it.
 pub(super) trait Block {
@@ -59,9 +60,10 @@ impl<B: Block> RowsDot for Eights<B> {
     unsafe fn dot<const R: usize, const T: usize>(rows: [*const u8; R], cols: usize, x: [RowView; T]) -> [[f32; T]; R] {
         // SAFETY: blocks stay below cols / 256; AVX-512 is the caller's.
         unsafe {
+            let ahead = ahead::bytes();
             let mut sums = [[_mm512_setzero_ps(); T]; R];
             for block in 0..cols / 256 {
-                step::<B, R, T>(&mut sums, rows, block, x);
+                step::<B, R, T>(&mut sums, rows, block, x, ahead);
             }
             let mut out = [[0.0; T]; R];
             for (out, sums) in out.iter_mut().zip(sums) {
@@ -82,6 +84,7 @@ unsafe fn step<B: Block, const R: usize, const T: usize>(
     rows: [*const u8; R],
     block: usize,
     x: [RowView; T],
+    ahead: usize,
 ) {
     // SAFETY: the caller's rows have the block, the views the block's elements; AVX-512 is the caller's.
     unsafe {
@@ -100,9 +103,9 @@ unsafe fn step<B: Block, const R: usize, const T: usize>(
         for r in 0..R {
             let at = rows[r].add(block * B::BYTES);
             match B::BYTES {
-                0..=128 => prefetch::<128>(at),
-                129..=192 => prefetch::<192>(at),
-                _ => prefetch::<256>(at),
+                0..=128 => prefetch::<128>(at, ahead),
+                129..=192 => prefetch::<192>(at, ahead),
+                _ => prefetch::<256>(at, ahead),
             }
             let read = B::read(at);
             for t in 0..T {

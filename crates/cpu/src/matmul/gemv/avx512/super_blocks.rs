@@ -8,6 +8,7 @@ use std::arch::x86_64::*;
 use super::super::RowsDot;
 use super::prefetch;
 use crate::matmul::activation::RowView;
+use crate::matmul::ahead;
 
 /// One super-block type, as the frame reads it.
 pub(super) trait SuperBlock {
@@ -76,15 +77,16 @@ impl<B: SuperBlock> RowsDot for SuperBlocks<B> {
         const { assert!(matches!(R, 1 | 2 | 4), "rows alone or in pairs") };
         // SAFETY: blocks stay below cols / 256; AVX-512 is the caller's.
         unsafe {
+            let ahead = ahead::bytes();
             let mut sums = [Sums { products: [_mm512_setzero_ps(); T], minimums: [_mm256_setzero_ps(); T] }; R];
             for block in 0..cols / 256 {
                 let at = |r: usize| rows[r].add(block * B::BYTES);
                 match R {
-                    1 => step::<B, 1, T>(&mut sums, 0, [at(0)], block, x),
-                    _ => step::<B, 2, T>(&mut sums, 0, [at(0), at(1)], block, x),
+                    1 => step::<B, 1, T>(&mut sums, 0, [at(0)], block, x, ahead),
+                    _ => step::<B, 2, T>(&mut sums, 0, [at(0), at(1)], block, x, ahead),
                 }
                 if R == 4 {
-                    step::<B, 2, T>(&mut sums, 2, [at(2), at(3)], block, x);
+                    step::<B, 2, T>(&mut sums, 2, [at(2), at(3)], block, x, ahead);
                 }
             }
             let mut out = [[0.0; T]; R];
@@ -109,15 +111,16 @@ unsafe fn step<B: SuperBlock, const P: usize, const T: usize>(
     blocks: [*const u8; P],
     block: usize,
     x: [RowView; T],
+    ahead: usize,
 ) {
     // SAFETY: the caller's pointers have a whole block, the views the block's elements; AVX-512 is the caller's.
     unsafe {
         let mut reads = [B::read(blocks[0]); P];
         for p in 0..P {
             match B::BYTES {
-                0..=128 => prefetch::<128>(blocks[p]),
-                129..=192 => prefetch::<192>(blocks[p]),
-                _ => prefetch::<256>(blocks[p]),
+                0..=128 => prefetch::<128>(blocks[p], ahead),
+                129..=192 => prefetch::<192>(blocks[p], ahead),
+                _ => prefetch::<256>(blocks[p], ahead),
             }
             if p > 0 {
                 reads[p] = B::read(blocks[p]);
