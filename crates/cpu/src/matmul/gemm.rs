@@ -84,7 +84,8 @@ struct TileRow<'a> {
 impl Gemm {
     pub const SCRATCH_BYTES: usize = tiles::scratch_bytes::<Tile>();
 
-    /// The kernels for a format, where the level has them.
+    /// The kernels for a type and its format, where the level has them.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
     pub fn new(weight: TensorType, format: IntegerFormat, isa: Isa) -> Option<Gemm> {
         match isa {
             #[cfg(target_arch = "x86_64")]

@@ -91,7 +91,8 @@ unsafe fn multiply_panels<K: MicroKernel, const R: usize, const C: usize>(
     C
 }
 
-/// Asks for this step's share of the `bytes` that the next step of panels reads.
+/// Asks for this step's share of the `bytes` that the next step of panels reads, for the second cache level: the first
+/// has no room.
 #[inline(always)]
 pub(super) fn prefetch_next(from: *const u8, bytes: usize, step: usize, steps: usize) {
     let share = bytes.div_ceil(steps).next_multiple_of(64);
