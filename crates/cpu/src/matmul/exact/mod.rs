@@ -195,7 +195,7 @@ unsafe fn block<V: Lanes, W: Weights, const R: usize, const T: usize, const STRE
 ) -> [[f32; T]; R] {
     // SAFETY: the caller's rows and tokens have `cols` elements; k stays below.
     unsafe {
-        let ahead = ahead::bytes();
+        let ahead = if STREAMED { ahead::bytes() } else { 0 };
         let mut sums = [[V::splat(0.0); T]; R];
         let whole = cols - cols % V::LANES;
         let mut k = 0;

@@ -119,7 +119,8 @@ unsafe fn misfits<B: SubScaled, const R: usize, const C: usize>(
     }
 }
 
-/// The part of the offsets, but for the factors of activations.
+/// The part of the offsets, but for the factors of activations. The number of groups comes at run time, so that the
+/// compiler does not unroll their loop: it would keep all its addresses on the stack.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // several arrays walk together
 unsafe fn offsets<B: SubScaled, const R: usize, const C: usize>(
@@ -165,8 +166,7 @@ unsafe fn products<const GROUP: usize, const FIT: bool, const R: usize, const C:
         let sub_scales = tile.sub_scales.as_ptr().add(row).cast::<i32>();
         let factors = tile.factors.as_ptr().add(row);
         let mut totals = [[_mm512_setzero_si512(); C]; R];
-        let mut group = 0;
-        loop {
+        for group in 0..SPAN / GROUP {
             let dots = dots::<GROUP, R, C>(tile, row, group, panels);
             if FIT || misfits >> group & 1 == 0 {
                 for r in 0..R {
@@ -183,10 +183,6 @@ unsafe fn products<const GROUP: usize, const FIT: bool, const R: usize, const C:
                         totals[r][c] = _mm512_add_epi32(totals[r][c], _mm512_mullo_epi32(dots[r][c], scale));
                     }
                 }
-            }
-            group += 1;
-            if group == SPAN / GROUP {
-                break;
             }
         }
         let mut sums = [[_mm512_setzero_ps(); C]; R];
