@@ -106,6 +106,8 @@ pub(crate) trait Lanes: Copy {
     /// `self * 2^power` for integral powers between -250 and 250.
     fn scale_by_power(self, power: Self) -> Self;
     fn less(self, other: Self) -> Self::Mask;
+    /// Whether the mask holds anywhere.
+    fn any(mask: Self::Mask) -> bool;
     /// `yes` where the mask holds, `no` elsewhere.
     fn select(mask: Self::Mask, yes: Self, no: Self) -> Self;
     fn sum(self) -> f32;

@@ -43,17 +43,18 @@ fn run(model: &mut Model, request: &Request<'_>, settings: &SamplerSettings) -> 
 #[test]
 fn greedy_text_is_llama_cpps() {
     let mut model = model(&options(2));
-    // Prompts whose text is the same on every instruction set, so without near-ties.
+    // As far as the text is the same on every instruction set and in exact arithmetic, so without near-ties.
     let cases = [
-        ("从前有一座山，山上有座庙，", "山上有座庙，山上有座庙，山上有座"),
+        ("一、二、三、四、五、", "六、七、八、", 9),
         (
             "The three laws of thermodynamics are",
             " fundamental principles that govern the behavior of matter and energy. These laws are:\n\n1. Energy is a product of motion",
+            24,
         ),
-        ("#include <stdio.h>\nint main() {", "\n    int n;\n    int *arr = new int[n];\n    for (int i = 0; i"),
+        ("#include <stdio.h>\nint main() {", "\n    int n;\n   ", 5),
     ];
-    for (prompt, expected) in cases {
-        let (text, _) = generate(&mut model, prompt, &SamplerSettings::greedy(), 24);
+    for (prompt, expected, tokens) in cases {
+        let (text, _) = generate(&mut model, prompt, &SamplerSettings::greedy(), tokens);
         assert_eq!(text, expected, "after {prompt:?}");
     }
 }

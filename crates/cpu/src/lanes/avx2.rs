@@ -188,6 +188,11 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
+    fn any(mask: __m256) -> bool {
+        with_avx2!(_mm256_movemask_ps(mask) != 0)
+    }
+
+    #[inline(always)]
     fn select(mask: __m256, yes: Self, no: Self) -> Self {
         Avx2(with_avx2!(_mm256_blendv_ps(no.0, yes.0, mask)))
     }

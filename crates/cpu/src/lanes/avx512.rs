@@ -158,6 +158,11 @@ impl Lanes for Avx512 {
     }
 
     #[inline(always)]
+    fn any(mask: __mmask16) -> bool {
+        mask != 0
+    }
+
+    #[inline(always)]
     fn select(mask: __mmask16, yes: Self, no: Self) -> Self {
         Avx512(with_avx512!(_mm512_mask_blend_ps(mask, no.0, yes.0)))
     }

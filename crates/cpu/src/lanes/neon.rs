@@ -190,6 +190,11 @@ impl Lanes for Neon {
     }
 
     #[inline(always)]
+    fn any(mask: uint32x4_t) -> bool {
+        with_neon!(vmaxvq_u32(mask) != 0)
+    }
+
+    #[inline(always)]
     fn select(mask: uint32x4_t, yes: Self, no: Self) -> Self {
         Neon(with_neon!(vbslq_f32(mask, yes.0, no.0)))
     }

@@ -144,6 +144,11 @@ impl Lanes for Portable {
     }
 
     #[inline(always)]
+    fn any(mask: [bool; 8]) -> bool {
+        mask.contains(&true)
+    }
+
+    #[inline(always)]
     fn select(mask: [bool; 8], yes: Self, no: Self) -> Self {
         Portable(std::array::from_fn(|i| if mask[i] { yes.0[i] } else { no.0[i] }))
     }

@@ -180,6 +180,11 @@ impl Lanes for Sse41 {
     }
 
     #[inline(always)]
+    fn any(mask: __m128) -> bool {
+        with_sse41!(_mm_movemask_ps(mask) != 0)
+    }
+
+    #[inline(always)]
     fn select(mask: __m128, yes: Self, no: Self) -> Self {
         Sse41(with_sse41!(_mm_blendv_ps(no.0, yes.0, mask)))
     }

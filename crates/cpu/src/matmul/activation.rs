@@ -2,7 +2,7 @@
 //!
 //! A step's F32 rows are brought to the layout of the products that follow, once for all products of equal layout
 //! and in pieces that threads take independently. Invariant: what is written depends on a token's own row only, and
-//! the 8-bit values and scales of a token are the same in every form.
+//! the 8-bit values and scales of a token are the same in every form, but for the outliers that panels list apart.
 
 mod float;
 mod int16;
@@ -11,7 +11,9 @@ mod int8;
 mod tokens;
 
 pub(super) use float::FloatLayout;
-pub(super) use int8::{ActivationGroup, Int8Layout, PanelView, Panels, RowOrder, RowView, TOKENS_PER_PANEL};
+pub(super) use int8::{
+    ActivationGroup, Columns, Int8Layout, Outliers, PanelView, Panels, RowOrder, RowView, TOKENS_PER_PANEL,
+};
 pub(super) use int16::{GROUP as GROUP16, Int16Layout};
 #[cfg(target_arch = "x86_64")]
 pub(super) use {

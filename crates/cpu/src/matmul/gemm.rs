@@ -1,7 +1,8 @@
 //! Many tokens: weights are decoded to tiles of integers and broadcast against panels of tokens.
 //!
 //! [`tiles`] has the loops. Here are the 8-bit tiles: integer sums are brought to F32 at every group of the weights'
-//! scales, exactly as few tokens are. [`int16`] has the tiles of half-precision weights.
+//! scales, exactly as few tokens are; [`outliers`] adds what the integers leave out. [`int16`] has the tiles of
+//! half-precision weights.
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
@@ -13,6 +14,7 @@ mod i8mm;
 pub(super) mod int16;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+mod outliers;
 #[cfg(target_arch = "x86_64")]
 mod pairs;
 mod tiles;
@@ -26,6 +28,8 @@ use super::activation::{Int8Layout, PanelView, Panels, TOKENS_PER_PANEL};
 use super::integers::{IntegerFormat, Offsets, SPAN};
 use super::quantised::Task;
 use crate::isa::Isa;
+use crate::lanes::dispatch;
+use outliers::{AddOutliers, DecodedRows, OutlierWeights};
 use tiles::{Extent, Partial, TILE_ROWS, Tiled, prefetch};
 
 const GROUPS: usize = SPAN / 16;
@@ -54,13 +58,14 @@ struct Tile {
     values: [[i8; SPAN]; TILE_ROWS],
     scales: [[f32; GROUPS]; TILE_ROWS],
     offsets: [[f32; GROUPS]; TILE_ROWS],
-    /// In place of the scales: small integers, and the factor they share.
+    /// Where scales are products: their small integers, and the factor they share.
     sub_scales: [[u32; GROUPS]; TILE_ROWS],
     factors: [f32; TILE_ROWS],
     /// With sub-scales: the sum of the squares of each group's values.
     squares: [[f32; GROUPS]; TILE_ROWS],
     /// What integer sums start from, to make up for unsigned activations: `-128 *` the sum of each group's values.
     starts: [[i32; GROUPS]; TILE_ROWS],
+    outliers: OutlierWeights,
 }
 
 /// Adds a tile's products to the partial results of the extent's panels in turn; `partial` is its very first.
@@ -170,6 +175,7 @@ impl Tiled for Tiles<'_> {
 
     unsafe fn decode(&self, task: &Task<'_>, rows: Range<usize>, cols: Range<usize>, tile: &mut Tile) {
         let format = self.format;
+        let count = rows.len();
         let bytes =
             cols.start / format.block_len * format.block_bytes..cols.end / format.block_len * format.block_bytes;
         for (row, number) in rows.enumerate() {
@@ -187,6 +193,9 @@ impl Tiled for Tiles<'_> {
                 let source = task.row(number);
                 prefetch(source.as_ptr().wrapping_add(bytes.end), bytes.len());
                 let bytes = &source[bytes.clone()];
+                if format.offsets == Offsets::None {
+                    row.offsets.fill(0.0);
+                }
                 match self.gemm.decode {
                     DecodeRow::Finish(finish) => {
                         (format.decode)(bytes, row.values, row.scales, row.offsets);
@@ -196,11 +205,22 @@ impl Tiled for Tiles<'_> {
                 }
             }
         }
+        let rows = DecodedRows {
+            values: &tile.values[..count],
+            scales: &tile.scales[..count],
+            offsets: &tile.offsets[..count],
+            group: format.group,
+        };
+        // SAFETY: the activations are panels, which have the columns.
+        unsafe { tile.outliers.keep(rows, task, cols.start / SPAN) };
     }
 
     unsafe fn multiply(&self, tile: &Tile, extent: Extent<'_>, partial: *mut Partial) {
         // SAFETY: the caller vouches for the operands, and the kernel was made for this machine's level.
-        unsafe { (self.gemm.multiply)(tile, extent, partial) }
+        unsafe {
+            (self.gemm.multiply)(tile, extent, partial);
+            dispatch(extent.task.layout.isa, AddOutliers { tile, extent, partial });
+        }
     }
 
     unsafe fn store(&self, partial: &Partial, out: OutputRows<'_>, tokens: Range<usize>, rows: Range<usize>) {

@@ -6,8 +6,9 @@
 //! in independent pieces; then threads run disjoint ranges of rows.
 //!
 //! Invariant: the result of a (row, token) pair does not depend on how rows are split among threads, and depends on
-//! the other tokens of the batch only through the order of float additions (some 1e-7 of the result); with
-//! half-precision weights also through the rounding of [`half`].
+//! the other tokens of the batch only through the order of float additions (some 1e-7 of the result). Whether there are
+//! few tokens or many matters more: many have outliers that are not rounded, and with half-precision weights the
+//! rounding of [`half`].
 
 // Some of what the kernels share has users on x86-64 only.
 #![cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]

@@ -1,6 +1,7 @@
 //! Every type on every level of this machine against a plain product of decoded weights in F64.
 
 mod extremes;
+mod outliers;
 
 use ascua_gguf::TensorType;
 

@@ -2,17 +2,20 @@
 //!
 //! Few tokens are kept as rows, for kernels that stream weights; many as panels of 16 tokens, whose
 //! vectors hold four consecutive elements of every token, for kernels that broadcast weights. A token has the same
-//! integers and scales in both, so a prompt read at once and token by token agree. Sources: GGUF's users compare with
+//! integers and scales in both, but for [`outliers`], which panels keep apart. Sources: GGUF's users compare with
 //! Q8_0 (32 per scale) and Q8_K (256); scales stay F32 here.
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod outliers;
 #[cfg(test)]
 mod tests;
 
 use crate::isa::Isa;
 use crate::lanes::{Kernel, Lanes, dispatch};
 use crate::matmul::InputRows;
+use outliers::FindOutliers;
+pub(in crate::matmul) use outliers::{Columns, Outliers};
 
 /// Tokens of one panel: 32-bit lanes of the widest vectors.
 pub(in crate::matmul) const TOKENS_PER_PANEL: usize = 16;
@@ -123,12 +126,15 @@ impl Int8Layout {
     pub unsafe fn prepare(&self, x: InputRows<'_>, piece: usize, out: *mut u8) {
         // SAFETY: the caller vouches for the same.
         unsafe {
+            if !self.uses_panels(x.tokens) {
+                return dispatch(self.isa, PrepareRow { layout: self, x, token: piece, out });
+            }
+            let (view, outliers) = (self.panel(out, piece), self.outliers(out, piece));
+            let limits = dispatch(self.isa, FindOutliers { layout: self, x, panel: piece, view: outliers });
             match self.isa {
                 #[cfg(target_arch = "x86_64")]
-                Isa::Avx512 | Isa::Avx512Vnni if self.uses_panels(x.tokens) => {
-                    avx512::prepare_panel(self, x, piece, self.panel(out, piece))
-                }
-                isa => dispatch(isa, PreparePiece { layout: self, x, piece, out }),
+                Isa::Avx512 | Isa::Avx512Vnni => avx512::prepare_panel(self, x, piece, limits, view),
+                isa => dispatch(isa, PreparePanel { layout: self, x, panel: piece, limits, view }),
             }
         }
     }
@@ -178,48 +184,63 @@ impl Int8Layout {
 
     fn panel_stride(&self) -> usize {
         let padded = self.padded();
-        padded * TOKENS_PER_PANEL + (padded / self.group.len() + padded / 32 + padded / 16) * LINE + padded / 16 * 4
+        let integers = padded * TOKENS_PER_PANEL;
+        let groups = (padded / self.group.len() + padded / 32 + padded / 16) * LINE + padded / 16 * 4;
+        integers + groups + self.outlier_bytes()
     }
 }
 
-/// [`prepare_piece`], whose plain loops are compiled for every level.
-struct PreparePiece<'a> {
+/// Brings a token to a row, in plain loops that are compiled for every level.
+struct PrepareRow<'a> {
     layout: &'a Int8Layout,
     x: InputRows<'a>,
-    piece: usize,
+    token: usize,
     out: *mut u8,
 }
 
-impl Kernel for PreparePiece<'_> {
+impl Kernel for PrepareRow<'_> {
     type Output = ();
 
     #[inline(always)]
     unsafe fn run<V: Lanes>(self) {
-        // SAFETY: the maker vouches for the same.
-        unsafe { prepare_piece(self.layout, self.x, self.piece, self.out) }
-    }
-}
-
-#[inline(always)]
-unsafe fn prepare_piece(layout: &Int8Layout, x: InputRows<'_>, piece: usize, out: *mut u8) {
-    // SAFETY: the caller vouches for x and out; tokens stay below x.tokens.
-    unsafe {
-        if !layout.uses_panels(x.tokens) {
-            let row = std::slice::from_raw_parts(x.row(piece), layout.cols);
-            let view = layout.row(out, piece);
+        let PrepareRow { layout, x, token, out } = self;
+        // SAFETY: the maker vouches for x and out, and for the token.
+        unsafe {
+            let row = std::slice::from_raw_parts(x.row(token), layout.cols);
+            let view = layout.row(out, token);
             match layout.group {
                 ActivationGroup::Of32 => write_row::<32>(layout, row, view),
                 ActivationGroup::Of256 => write_row::<256>(layout, row, view),
             }
-            return;
         }
-        let view = layout.panel(out, piece);
-        for lane in 0..TOKENS_PER_PANEL {
-            let token = piece * TOKENS_PER_PANEL + lane;
-            let row = (token < x.tokens).then(|| std::slice::from_raw_parts(x.row(token), layout.cols));
-            match layout.group {
-                ActivationGroup::Of32 => write_lane::<32>(layout, row, view, lane),
-                ActivationGroup::Of256 => write_lane::<256>(layout, row, view, lane),
+    }
+}
+
+/// Brings sixteen tokens to a panel, in plain loops as well.
+struct PreparePanel<'a> {
+    layout: &'a Int8Layout,
+    x: InputRows<'a>,
+    panel: usize,
+    /// Of each token: elements above are outliers, for which the panel has zeros.
+    limits: [f32; TOKENS_PER_PANEL],
+    view: PanelView,
+}
+
+impl Kernel for PreparePanel<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<V: Lanes>(self) {
+        let PreparePanel { layout, x, panel, limits, view } = self;
+        for (lane, limit) in limits.into_iter().enumerate() {
+            let token = panel * TOKENS_PER_PANEL + lane;
+            // SAFETY: the maker vouches for x and the view; the token is below x.tokens.
+            unsafe {
+                let row = (token < x.tokens).then(|| std::slice::from_raw_parts(x.row(token), layout.cols));
+                match layout.group {
+                    ActivationGroup::Of32 => write_lane::<32>(layout, row, limit, view, lane),
+                    ActivationGroup::Of256 => write_lane::<256>(layout, row, limit, view, lane),
+                }
             }
         }
     }
@@ -270,13 +291,19 @@ fn bring_to_eights(values: &mut [i8; 256]) {
 }
 
 #[inline(always)]
-unsafe fn write_lane<const GROUP: usize>(layout: &Int8Layout, row: Option<&[f32]>, view: PanelView, lane: usize) {
+unsafe fn write_lane<const GROUP: usize>(
+    layout: &Int8Layout,
+    row: Option<&[f32]>,
+    limit: f32,
+    view: PanelView,
+    lane: usize,
+) {
     let flip = if layout.panels == Panels::Unsigned { 0x8080_8080 } else { 0 };
     let mut values = [0i8; GROUP];
     let mut scale = 0.0;
     for g in 0..layout.cols / GROUP {
         if let Some(x) = row.and_then(|row| row[g * GROUP..].first_chunk::<GROUP>()) {
-            scale = quantise(x, &mut values);
+            scale = quantise(&x.map(|x| if x.abs() > limit { 0.0 } else { x }), &mut values);
         }
         let unit = if GROUP == 32 { scale } else { 1.0 };
         // SAFETY: the view's arrays were laid out for all groups and sixteen lanes.

@@ -278,9 +278,6 @@ impl Body for Unsigned<'_, '_> {
             return;
         }
         let zero = -format.smallest;
-        if format.offsets == Offsets::None {
-            row.offsets.fill(0.0);
-        }
         if zero != 0 {
             for value in row.values.iter_mut() {
                 *value += zero;

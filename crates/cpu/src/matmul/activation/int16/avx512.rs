@@ -13,17 +13,15 @@ use crate::matmul::transpose::transpose;
 pub(super) unsafe fn prepare_panel(layout: &Int16Layout, x: InputRows<'_>, panel: usize, view: Panel16) {
     // SAFETY: of tokens and columns beyond the last nothing is read; the view covers whole groups.
     unsafe {
-        let tokens = Tokens::of_panel(x, panel, layout.cols);
+        let tokens = Tokens::of_panel(x, panel, layout.cols, [f32::INFINITY; TOKENS_PER_PANEL]);
         for (group, first) in (0..layout.cols).step_by(GROUP).enumerate() {
             let factors = tokens.factors(first, GROUP, LARGEST);
             _mm512_storeu_ps(view.scales.cast_mut().add(group * TOKENS_PER_PANEL), factors.scales);
             for k in (first..first + GROUP).step_by(32) {
                 let mut pairs = [_mm512_setzero_si512(); TOKENS_PER_PANEL];
                 for (token, pairs) in pairs.iter_mut().enumerate() {
-                    let inverse = _mm512_set1_ps(factors.inverses[token]);
-                    let low = _mm512_cvtps_epi32(_mm512_mul_ps(tokens.load(token, k), inverse));
-                    let high = _mm512_cvtps_epi32(_mm512_mul_ps(tokens.load(token, k + 16), inverse));
-                    *pairs = _mm512_packs_epi32(low, high);
+                    let round = |k| tokens.round(token, k, factors.inverses[token]);
+                    *pairs = _mm512_packs_epi32(round(k), round(k + 16));
                 }
                 transpose(&mut pairs);
                 // Packing worked within 128-bit lanes: vector 4 * lane + 2 * half + pair holds the elements

@@ -10,10 +10,16 @@ use crate::matmul::transpose::transpose;
 /// # Safety
 /// As [`super::super::ActivationLayout::prepare`] for a layout of panels, on a machine with AVX-512.
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
-pub(super) unsafe fn prepare_panel(layout: &Int8Layout, x: InputRows<'_>, panel: usize, view: PanelView) {
+pub(super) unsafe fn prepare_panel(
+    layout: &Int8Layout,
+    x: InputRows<'_>,
+    panel: usize,
+    limits: [f32; TOKENS_PER_PANEL],
+    view: PanelView,
+) {
     // SAFETY: tokens that are not present are never read; columns stay below the layout's.
     unsafe {
-        let tokens = Tokens::of_panel(x, panel, layout.cols);
+        let tokens = Tokens::of_panel(x, panel, layout.cols, limits);
         let one = _mm512_set1_ps(1.0);
         for first in (0..layout.cols).step_by(layout.group.len().max(64)) {
             let scales = view.scales.cast_mut().add(first / layout.group.len() * TOKENS_PER_PANEL);
@@ -60,8 +66,7 @@ impl Tokens {
             for (token, bytes) in bytes.iter_mut().enumerate() {
                 let mut words = [_mm512_setzero_si512(); 2];
                 for (half, words) in words.iter_mut().enumerate().take(halves) {
-                    let inverse = _mm512_set1_ps(factors[half].inverses[token]);
-                    let round = |k| _mm512_cvtps_epi32(_mm512_mul_ps(self.load(token, first + 32 * half + k), inverse));
+                    let round = |k| self.round(token, first + 32 * half + k, factors[half].inverses[token]);
                     *words = _mm512_packs_epi32(round(0), round(16));
                 }
                 *bytes = _mm512_packs_epi16(words[0], words[1]);

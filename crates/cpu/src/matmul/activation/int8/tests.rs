@@ -105,3 +105,50 @@ fn eights_are_the_same_values_in_another_order() {
         }
     }
 }
+
+#[test]
+fn outliers_are_listed_and_leave_zeros() {
+    const TOKENS: usize = 21;
+    for (isa, cols) in Isa::available().into_iter().flat_map(|isa| [160, 288, 768].map(|cols| (isa, cols))) {
+        let layout =
+            Int8Layout { cols, group: ActivationGroup::Of32, order: RowOrder::Natural, panels: Panels::Signed, isa };
+        let mut rest: Vec<f32> = (0..TOKENS * cols).map(|i| ((i * i * 7919) % 2003) as f32 / 1000.0 - 1.0).collect();
+        let mut x = rest.clone();
+        // Of even tokens; the span after the first has none in the odd columns.
+        let far = |token: usize, col: usize| token.is_multiple_of(2) && [5, 64, cols - 1].contains(&col);
+        for (i, (x, rest)) in x.iter_mut().zip(&mut rest).enumerate() {
+            if far(i / cols, i % cols) {
+                (*x, *rest) = (-70.0 - (i % 7) as f32, 0.0);
+            }
+        }
+        let (found, expected) = (prepared(&layout, &x, TOKENS), prepared(&layout, &rest, TOKENS));
+        let (found, expected) = (found.as_ptr().cast::<u8>(), expected.as_ptr().cast::<u8>());
+        for panel in 0..layout.pieces(TOKENS) {
+            for span in 0..cols.div_ceil(PADDING) {
+                // SAFETY: both have the panel and its spans.
+                let (found, none) = unsafe {
+                    (layout.outliers(found, panel).of_span(span), layout.outliers(expected, panel).of_span(span))
+                };
+                assert!(none.cols.is_empty(), "{isa}: {:?}", none.cols);
+                let in_span = |col: &usize| col / PADDING == span;
+                let cols_expected: Vec<usize> = [5, 64, cols - 1].into_iter().filter(in_span).collect();
+                let cols_found: Vec<usize> = found.cols.iter().map(|col| usize::from(*col) + span * PADDING).collect();
+                assert_eq!(cols_found, cols_expected, "{isa}, {cols} columns, panel {panel}");
+                for (col, values) in cols_found.iter().zip(found.values) {
+                    for (lane, value) in values.iter().enumerate() {
+                        let token = panel * TOKENS_PER_PANEL + lane;
+                        let present = token < TOKENS && far(token, *col);
+                        let expected = if present { x[token * cols + col] } else { 0.0 };
+                        assert_eq!(*value, expected, "{isa}, token {token}, column {col}");
+                    }
+                }
+            }
+            let (found, expected) = (layout.panel(found, panel), layout.panel(expected, panel));
+            for k in 0..cols * TOKENS_PER_PANEL {
+                // SAFETY: a panel has as many bytes.
+                let (found, expected) = unsafe { (*found.values.add(k), *expected.values.add(k)) };
+                assert_eq!(found, expected, "{isa}, {cols} columns, panel {panel}, byte {k}");
+            }
+        }
+    }
+}

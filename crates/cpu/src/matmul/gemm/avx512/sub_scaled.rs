@@ -211,11 +211,12 @@ unsafe fn decode<B: SubScaled>(block: &[u8], row: &mut TileRow<'_>) {
         let sub_scales = _mm256_loadu_si256(sub_scales.as_ptr().cast());
         // The lower halves; the upper are zero.
         _mm512_storeu_si512(row.sub_scales.as_mut_ptr().cast(), _mm512_cvtepu16_epi32(sub_scales));
+        let scales = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(sub_scales)), _mm512_set1_ps(factor));
+        _mm512_storeu_ps(row.scales.as_mut_ptr(), scales);
         let centre = Integers::<B>::CENTRE;
         if centre != 0 {
-            let scales = _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(sub_scales));
             let offsets = _mm512_loadu_ps(row.offsets.as_ptr());
-            let offsets = _mm512_fmadd_ps(scales, _mm512_set1_ps(factor * centre as f32), offsets);
+            let offsets = _mm512_fmadd_ps(scales, _mm512_set1_ps(centre as f32), offsets);
             _mm512_storeu_ps(row.offsets.as_mut_ptr(), offsets);
         }
         let mut fours = [_mm512_setzero_si512(); 4];
