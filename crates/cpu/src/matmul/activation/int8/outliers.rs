@@ -122,12 +122,8 @@ impl Kernel for FindOutliers<'_> {
             }
             for col in far.present.iter() {
                 assert!(count < layout.most_outliers(), "more outliers than a row can have");
-                let lanes =
-                    std::array::from_fn(
-                        |lane| {
-                            if far.tokens[col] >> lane & 1 == 0 { 0.0 } else { rows[lane][first + col] }
-                        },
-                    );
+                let is_far = |lane: usize| far.tokens[col] >> lane & 1 != 0;
+                let lanes = std::array::from_fn(|lane| if is_far(lane) { rows[lane][first + col] } else { 0.0 });
                 // SAFETY: the list has room for as many, as just compared.
                 unsafe {
                     view.cols.cast_mut().add(count).write(col as u8);
