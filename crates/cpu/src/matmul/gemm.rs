@@ -38,18 +38,10 @@ const GROUPS: usize = SPAN / 16;
 #[derive(Clone, Copy)]
 pub(super) struct Gemm {
     decode: DecodeRow,
+    finish: FinishRow,
     multiply: MultiplyTile,
     store: StoreTile,
     panels: Panels,
-}
-
-/// How a row comes to the form the level's kernel multiplies.
-#[derive(Clone, Copy)]
-enum DecodeRow {
-    /// As the format decodes it, and then this.
-    Finish(FinishRow),
-    /// By the kernel's own means, from the row's bytes.
-    Own(unsafe fn(bytes: &[u8], row: &mut TileRow<'_>)),
 }
 
 /// A decoded tile: `TILE_ROWS` rows of up to 256 columns.
@@ -61,6 +53,9 @@ struct Tile {
     /// Where scales are products: their small integers, and the factor they share.
     sub_scales: [[u32; GROUPS]; TILE_ROWS],
     factors: [f32; TILE_ROWS],
+    /// With sub-scales: the offsets as integers, and their factors.
+    offset_integers: [[i16; GROUPS]; TILE_ROWS],
+    offset_factors: [f32; TILE_ROWS],
     /// With sub-scales: the sum of the squares of each group's values.
     squares: [[f32; GROUPS]; TILE_ROWS],
     /// What integer sums start from, to make up for unsigned activations: `-128 *` the sum of each group's values.
@@ -72,7 +67,9 @@ struct Tile {
 type MultiplyTile = unsafe fn(tile: &Tile, extent: Extent<'_>, partial: *mut Partial);
 /// Writes a panel's partial results of `rows` to the first `tokens` output rows from `token` on.
 type StoreTile = unsafe fn(partial: &Partial, out: OutputRows<'_>, tokens: Range<usize>, rows: Range<usize>);
-/// Brings a freshly decoded row to the form the level's kernel multiplies.
+/// Decodes the blocks of a row.
+type DecodeRow = unsafe fn(format: &IntegerFormat, bytes: &[u8], row: &mut TileRow<'_>);
+/// Brings a decoded row to the form the level's kernel multiplies.
 type FinishRow = unsafe fn(format: &IntegerFormat, row: &mut TileRow<'_>);
 
 /// One row of a tile.
@@ -82,8 +79,38 @@ struct TileRow<'a> {
     offsets: &'a mut [f32; GROUPS],
     sub_scales: &'a mut [u32; GROUPS],
     factor: &'a mut f32,
+    offset_integers: &'a mut [i16; GROUPS],
+    offset_factor: &'a mut f32,
     squares: &'a mut [f32; GROUPS],
     starts: &'a mut [i32; GROUPS],
+}
+
+impl Tile {
+    fn row(&mut self, row: usize) -> TileRow<'_> {
+        TileRow {
+            values: &mut self.values[row],
+            scales: &mut self.scales[row],
+            offsets: &mut self.offsets[row],
+            sub_scales: &mut self.sub_scales[row],
+            factor: &mut self.factors[row],
+            offset_integers: &mut self.offset_integers[row],
+            offset_factor: &mut self.offset_factors[row],
+            squares: &mut self.squares[row],
+            starts: &mut self.starts[row],
+        }
+    }
+}
+
+/// As the format does it.
+///
+/// # Safety
+/// The machine has the format's level.
+unsafe fn decode_plainly(format: &IntegerFormat, bytes: &[u8], row: &mut TileRow<'_>) {
+    if format.offsets == Offsets::None {
+        row.offsets.fill(0.0);
+    }
+    // SAFETY: the caller vouches for the level.
+    unsafe { (format.decode)(bytes, row.values, row.scales, row.offsets) };
 }
 
 impl Gemm {
@@ -95,56 +122,63 @@ impl Gemm {
         match isa {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Vnni => {
-                let (decode, multiply) = avx512::kernel(weight, format)?;
-                Some(Gemm { decode, multiply, store: avx512::store, panels: Panels::Unsigned })
+                let (decode, finish, multiply) = avx512::kernel(weight, format)?;
+                Some(Gemm { decode, finish, multiply, store: avx512::store, panels: Panels::Unsigned })
             }
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => Some(Gemm {
                 multiply: frame::unsigned::<pairs::avx512::Kinds, 6, 1>(format)?,
                 store: frame::store,
-                decode: DecodeRow::Finish(frame::finish_unsigned::<pairs::avx512::Signed>),
+                decode: decode_plainly,
+                finish: frame::finish_unsigned::<pairs::avx512::Signed>,
                 panels: Panels::Signed,
             }),
             #[cfg(target_arch = "x86_64")]
             Isa::AvxVnni => Some(Gemm {
                 multiply: frame::signed::<frame::Framed<avx_vnni::AvxVnni, 4, 2>>(format)?,
                 store: frame::store,
-                decode: DecodeRow::Finish(frame::finish_starts::<avx_vnni::AvxVnni>),
+                decode: decode_plainly,
+                finish: frame::finish_starts::<avx_vnni::AvxVnni>,
                 panels: Panels::Unsigned,
             }),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => Some(Gemm {
                 multiply: frame::unsigned::<pairs::avx2::Kinds, 3, 2>(format)?,
                 store: frame::store,
-                decode: DecodeRow::Finish(frame::finish_unsigned::<pairs::avx2::Signed>),
+                decode: decode_plainly,
+                finish: frame::finish_unsigned::<pairs::avx2::Signed>,
                 panels: Panels::Signed,
             }),
             #[cfg(target_arch = "x86_64")]
             Isa::Sse41 => Some(Gemm {
                 multiply: frame::unsigned::<pairs::sse41::Kinds, 3, 2>(format)?,
                 store: frame::store,
-                decode: DecodeRow::Finish(frame::finish_unsigned::<pairs::sse41::Signed>),
+                decode: decode_plainly,
+                finish: frame::finish_unsigned::<pairs::sse41::Signed>,
                 panels: Panels::Signed,
             }),
             #[cfg(target_arch = "aarch64")]
             Isa::I8mm => Some(Gemm {
                 multiply: frame::signed::<i8mm::I8mm>(format)?,
                 store: frame::store,
-                decode: DecodeRow::Finish(frame::finish_nothing),
+                decode: decode_plainly,
+                finish: frame::finish_nothing,
                 panels: Panels::Signed,
             }),
             #[cfg(target_arch = "aarch64")]
             Isa::DotProd => Some(Gemm {
                 multiply: neon::multiply_dot(format)?,
                 store: frame::store,
-                decode: DecodeRow::Finish(frame::finish_nothing),
+                decode: decode_plainly,
+                finish: frame::finish_nothing,
                 panels: Panels::Signed,
             }),
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => Some(Gemm {
                 multiply: neon::multiply(format)?,
                 store: frame::store,
-                decode: DecodeRow::Finish(frame::finish_nothing),
+                decode: decode_plainly,
+                finish: frame::finish_nothing,
                 panels: Panels::Signed,
             }),
             _ => None,
@@ -179,31 +213,15 @@ impl Tiled for Tiles<'_> {
         let bytes =
             cols.start / format.block_len * format.block_bytes..cols.end / format.block_len * format.block_bytes;
         for (row, number) in rows.enumerate() {
-            // SAFETY: the functions were made for this machine's level.
-            unsafe {
-                let mut row = TileRow {
-                    values: &mut tile.values[row],
-                    scales: &mut tile.scales[row],
-                    offsets: &mut tile.offsets[row],
-                    sub_scales: &mut tile.sub_scales[row],
-                    factor: &mut tile.factors[row],
-                    squares: &mut tile.squares[row],
-                    starts: &mut tile.starts[row],
-                };
-                let source = task.row(number);
-                prefetch(source.as_ptr().wrapping_add(bytes.end), bytes.len());
-                let bytes = &source[bytes.clone()];
-                if format.offsets == Offsets::None {
-                    row.offsets.fill(0.0);
-                }
-                match self.gemm.decode {
-                    DecodeRow::Finish(finish) => {
-                        (format.decode)(bytes, row.values, row.scales, row.offsets);
-                        finish(format, &mut row);
-                    }
-                    DecodeRow::Own(decode) => decode(bytes, &mut row),
-                }
-            }
+            let source = task.row(number);
+            prefetch(source.as_ptr().wrapping_add(bytes.end), bytes.len());
+            // SAFETY: the function was made for this machine's level.
+            unsafe { (self.gemm.decode)(format, &source[bytes.clone()], &mut tile.row(row)) };
+        }
+        // Not row by row: what a row's decoding stored is by then in the cache, where vectors of any length find it.
+        for row in 0..count {
+            // SAFETY: as above.
+            unsafe { (self.gemm.finish)(format, &mut tile.row(row)) };
         }
         let rows = DecodedRows {
             values: &tile.values[..count],
@@ -239,6 +257,8 @@ impl Extent<'_> {
             scales: view.scales.wrapping_add(self.first_col / self.task.layout.group.len() * TOKENS_PER_PANEL),
             sums32: view.sums32.wrapping_add(self.first_col / 32 * TOKENS_PER_PANEL),
             sums16: view.sums16.wrapping_add(self.first_col / 16 * TOKENS_PER_PANEL),
+            pairs32: view.pairs32.wrapping_add(self.first_col / 32 * TOKENS_PER_PANEL),
+            pairs16: view.pairs16.wrapping_add(self.first_col / 16 * TOKENS_PER_PANEL),
             squares16: view.squares16.wrapping_add(self.first_col / 16),
         }
     }

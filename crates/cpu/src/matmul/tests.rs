@@ -224,6 +224,8 @@ fn tolerance(weight: TensorType, precision: Precision) -> f64 {
         (Precision::Exact, _) => 1e-6,
         // Prompts round both operands to half a step of 1/4095 of a group's largest.
         (Precision::Quantised, TensorType::F16 | TensorType::BF16) => 4e-4,
+        // Their prompts round offsets to 16 bits of the largest that a super-block can have.
+        (Precision::Quantised, TensorType::Q4_K | TensorType::Q5_K) => 8e-6,
         (Precision::Quantised, _) => 2e-6,
     }
 }

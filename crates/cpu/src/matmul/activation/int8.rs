@@ -88,6 +88,10 @@ pub(in crate::matmul) struct PanelView {
     pub sums32: *const f32,
     /// `[cols / 16][16 tokens]`: the same of 16 values.
     pub sums16: *const f32,
+    /// `[cols / 64][16 tokens][2]`: sums of 32 values, where the group is of 256.
+    pub pairs32: *const i16,
+    /// `[cols / 32][16 tokens][2]`: the same of 16 values.
+    pub pairs16: *const i16,
     /// `[cols / 16]`: the greatest sum of the squares of a token's 16 values.
     pub squares16: *const f32,
 }
@@ -163,12 +167,16 @@ impl Int8Layout {
         let scales = base.wrapping_add(padded * TOKENS_PER_PANEL);
         let sums32 = scales.wrapping_add(padded / self.group.len() * LINE);
         let sums16 = sums32.wrapping_add(padded / 32 * LINE);
-        let squares16 = sums16.wrapping_add(padded / 16 * LINE);
+        let pairs32 = sums16.wrapping_add(padded / 16 * LINE);
+        let pairs16 = pairs32.wrapping_add(padded / 64 * LINE);
+        let squares16 = pairs16.wrapping_add(padded / 32 * LINE);
         PanelView {
             values: base,
             scales: scales.cast(),
             sums32: sums32.cast(),
             sums16: sums16.cast(),
+            pairs32: pairs32.cast(),
+            pairs16: pairs16.cast(),
             squares16: squares16.cast(),
         }
     }
@@ -185,8 +193,8 @@ impl Int8Layout {
     fn panel_stride(&self) -> usize {
         let padded = self.padded();
         let integers = padded * TOKENS_PER_PANEL;
-        let groups = (padded / self.group.len() + padded / 32 + padded / 16) * LINE + padded / 16 * 4;
-        integers + groups + self.outlier_bytes()
+        let lines = padded / self.group.len() + padded / 32 + padded / 16 + padded / 64 + padded / 32;
+        integers + lines * LINE + padded / 16 * 4 + self.outlier_bytes()
     }
 }
 
@@ -324,6 +332,12 @@ unsafe fn write_lane<const GROUP: usize>(
                 *view.sums32.cast_mut().add(at * TOKENS_PER_PANEL + lane) = unit * (low + high) as f32;
                 *view.sums16.cast_mut().add(2 * at * TOKENS_PER_PANEL + lane) = unit * low as f32;
                 *view.sums16.cast_mut().add((2 * at + 1) * TOKENS_PER_PANEL + lane) = unit * high as f32;
+                if GROUP == 256 {
+                    let (pair, half) = (at / 2 * TOKENS_PER_PANEL + lane, at % 2);
+                    view.pairs32.cast_mut().add(2 * pair + half).write((low + high) as i16);
+                    let pair = at * TOKENS_PER_PANEL + lane;
+                    view.pairs16.cast_mut().cast::<[i16; 2]>().add(pair).write([low as i16, high as i16]);
+                }
             }
         }
     }

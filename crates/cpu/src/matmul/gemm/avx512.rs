@@ -12,18 +12,15 @@ use std::ops::Range;
 
 use ascua_gguf::TensorType;
 
-use super::{DecodeRow, Extent, GROUPS, MultiplyTile, Partial, Tile};
+use super::{DecodeRow, Extent, FinishRow, GROUPS, MultiplyTile, Partial, Tile, decode_plainly};
 use crate::matmul::OutputRows;
 use crate::matmul::activation::{PanelView, TOKENS_PER_PANEL};
 use crate::matmul::integers::{IntegerFormat, SPAN};
 use crate::matmul::transpose::transpose;
 
-/// How the rows of a type are decoded, and the product of its tiles.
-pub(super) fn kernel(weight: TensorType, format: IntegerFormat) -> Option<(DecodeRow, MultiplyTile)> {
-    if let Some((decode, multiply)) = sub_scaled::kernel(weight) {
-        return Some((DecodeRow::Own(decode), multiply));
-    }
-    Some((DecodeRow::Finish(scaled::finish), scaled::multiply(format)?))
+/// How the rows of a type are decoded and finished, and the product of its tiles.
+pub(super) fn kernel(weight: TensorType, format: IntegerFormat) -> Option<(DecodeRow, FinishRow, MultiplyTile)> {
+    sub_scaled::kernel(weight).or_else(|| Some((decode_plainly, scaled::finish, scaled::multiply(format)?)))
 }
 
 /// A product of `R` rows with `C` panels.

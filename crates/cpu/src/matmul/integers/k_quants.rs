@@ -1,7 +1,7 @@
 //! The super-blocks of 256 elements with integer sub-block scales: Q2_K to Q6_K and IQ4_XS.
 
 use super::tables::IQ4_VALUES;
-use super::{IntegerBlock, Offsets, SubScaled, decode_sub_scaled, half_at};
+use super::{IntegerBlock, Offsets, SubFactors, SubScaled, decode_sub_scaled, half_at};
 
 pub(crate) struct Q2K;
 pub(crate) struct Q3K;
@@ -25,13 +25,12 @@ impl IntegerBlock for Q2K {
 
 impl SubScaled for Q2K {
     #[inline(always)]
-    fn sub_scales(block: &[u8], sub_scales: &mut [i16], offsets: &mut [f32]) -> f32 {
-        let minimum = half_at(block, 82);
+    fn sub_scales(block: &[u8], sub_scales: &mut [i16], sub_offsets: &mut [i16]) -> SubFactors {
         for group in 0..16 {
             sub_scales[group] = i16::from(block[group] & 15);
-            offsets[group] = -(minimum * f32::from(block[group] >> 4));
+            sub_offsets[group] = i16::from(block[group] >> 4);
         }
-        half_at(block, 80)
+        SubFactors { scales: half_at(block, 80), offsets: -half_at(block, 82) }
     }
 
     #[inline(always)]
@@ -62,7 +61,7 @@ impl IntegerBlock for Q3K {
 
 impl SubScaled for Q3K {
     #[inline(always)]
-    fn sub_scales(block: &[u8], sub_scales: &mut [i16], _offsets: &mut [f32]) -> f32 {
+    fn sub_scales(block: &[u8], sub_scales: &mut [i16], _sub_offsets: &mut [i16]) -> SubFactors {
         let packed = &block[96..108];
         for (eight, sub_scales) in sub_scales.as_chunks_mut::<8>().0.iter_mut().enumerate() {
             for (i, sub_scale) in sub_scales.iter_mut().enumerate() {
@@ -71,7 +70,7 @@ impl SubScaled for Q3K {
                 *sub_scale = i16::from(low | (high << 4)) - 32;
             }
         }
-        half_at(block, 108)
+        SubFactors { scales: half_at(block, 108), offsets: 0.0 }
     }
 
     #[inline(always)]
@@ -104,8 +103,8 @@ impl IntegerBlock for Q4K {
 
 impl SubScaled for Q4K {
     #[inline(always)]
-    fn sub_scales(block: &[u8], sub_scales: &mut [i16], offsets: &mut [f32]) -> f32 {
-        six_bit_scales(block, sub_scales, offsets)
+    fn sub_scales(block: &[u8], sub_scales: &mut [i16], sub_offsets: &mut [i16]) -> SubFactors {
+        six_bit_scales(block, sub_scales, sub_offsets)
     }
 
     #[inline(always)]
@@ -135,8 +134,8 @@ impl IntegerBlock for Q5K {
 
 impl SubScaled for Q5K {
     #[inline(always)]
-    fn sub_scales(block: &[u8], sub_scales: &mut [i16], offsets: &mut [f32]) -> f32 {
-        six_bit_scales(block, sub_scales, offsets)
+    fn sub_scales(block: &[u8], sub_scales: &mut [i16], sub_offsets: &mut [i16]) -> SubFactors {
+        six_bit_scales(block, sub_scales, sub_offsets)
     }
 
     #[inline(always)]
@@ -168,11 +167,11 @@ impl IntegerBlock for Q6K {
 
 impl SubScaled for Q6K {
     #[inline(always)]
-    fn sub_scales(block: &[u8], sub_scales: &mut [i16], _offsets: &mut [f32]) -> f32 {
+    fn sub_scales(block: &[u8], sub_scales: &mut [i16], _sub_offsets: &mut [i16]) -> SubFactors {
         for (sub_scale, byte) in sub_scales.iter_mut().zip(&block[192..208]) {
             *sub_scale = i16::from(*byte as i8);
         }
-        half_at(block, 208)
+        SubFactors { scales: half_at(block, 208), offsets: 0.0 }
     }
 
     #[inline(always)]
@@ -231,16 +230,15 @@ fn iq4_xs_scales(block: &[u8], scales: &mut [f32]) {
     }
 }
 
-/// The eight 6-bit scales and minimums that Q4_K and Q5_K pack into 12 bytes; gives the scales' factor.
+/// The eight 6-bit scales and minimums that Q4_K and Q5_K pack into 12 bytes.
 #[inline(always)]
-fn six_bit_scales(block: &[u8], sub_scales: &mut [i16], offsets: &mut [f32]) -> f32 {
-    let minimum = half_at(block, 2);
+fn six_bit_scales(block: &[u8], sub_scales: &mut [i16], sub_offsets: &mut [i16]) -> SubFactors {
     let packed = &block[4..16];
     for group in 0..4 {
         sub_scales[group] = i16::from(packed[group] & 63);
-        offsets[group] = -(minimum * f32::from(packed[group + 4] & 63));
+        sub_offsets[group] = i16::from(packed[group + 4] & 63);
         sub_scales[group + 4] = i16::from((packed[group + 8] & 15) | ((packed[group] >> 6) << 4));
-        offsets[group + 4] = -(minimum * f32::from((packed[group + 8] >> 4) | ((packed[group + 4] >> 6) << 4)));
+        sub_offsets[group + 4] = i16::from((packed[group + 8] >> 4) | ((packed[group + 4] >> 6) << 4));
     }
-    half_at(block, 0)
+    SubFactors { scales: half_at(block, 0), offsets: -half_at(block, 2) }
 }

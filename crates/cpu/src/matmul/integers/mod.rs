@@ -53,19 +53,32 @@ pub(crate) trait IntegerBlock {
 
 /// An encoding of 256 elements a block whose groups' scales are small integers times a factor of the block.
 pub(crate) trait SubScaled: IntegerBlock {
-    /// The integers of the scales, and the offsets, if the encoding has them; gives the factor.
-    fn sub_scales(block: &[u8], sub_scales: &mut [i16], offsets: &mut [f32]) -> f32;
+    /// The integers of the scales and, if the encoding has them, those of the offsets; gives their factors.
+    fn sub_scales(block: &[u8], sub_scales: &mut [i16], sub_offsets: &mut [i16]) -> SubFactors;
     /// The values.
     fn values(block: &[u8], values: &mut [i8]);
+}
+
+/// What the integers of a block are multiplied with.
+pub(crate) struct SubFactors {
+    pub scales: f32,
+    /// Zero where there are no offsets.
+    pub offsets: f32,
 }
 
 /// [`IntegerBlock::decode`] of such an encoding.
 #[inline(always)]
 fn decode_sub_scaled<B: SubScaled>(block: &[u8], values: &mut [i8], scales: &mut [f32], offsets: &mut [f32]) {
-    let mut sub_scales = [0; SPAN / 16];
-    let factor = B::sub_scales(block, &mut sub_scales[..SPAN / B::GROUP], offsets);
+    let (mut sub_scales, mut sub_offsets) = ([0; SPAN / 16], [0; SPAN / 16]);
+    let groups = SPAN / B::GROUP;
+    let factors = B::sub_scales(block, &mut sub_scales[..groups], &mut sub_offsets[..groups]);
     for (scale, sub_scale) in scales.iter_mut().zip(sub_scales) {
-        *scale = factor * f32::from(sub_scale);
+        *scale = factors.scales * f32::from(sub_scale);
+    }
+    if B::OFFSETS == Offsets::PerGroup {
+        for (offset, sub_offset) in offsets.iter_mut().zip(sub_offsets) {
+            *offset = factors.offsets * f32::from(sub_offset);
+        }
     }
     B::values(block, values);
 }

@@ -95,6 +95,14 @@ impl Tokens {
             }
             let sums16 = view.sums16.cast_mut().add(first / 16 * TOKENS_PER_PANEL);
             let sums32 = view.sums32.cast_mut().add(first / 32 * TOKENS_PER_PANEL);
+            let pairs16 = view.pairs16.cast_mut().add(first / 16 * TOKENS_PER_PANEL);
+            let pairs32 = view.pairs32.cast_mut().add(first / 32 * TOKENS_PER_PANEL);
+            if layout.group == ActivationGroup::Of256 {
+                let whole = [_mm512_add_epi32(sums[0], sums[1]), _mm512_add_epi32(sums[2], sums[3])];
+                _mm512_storeu_si512(pairs32.cast(), pairs(whole));
+                _mm512_storeu_si512(pairs16.cast(), pairs([sums[0], sums[1]]));
+                _mm512_storeu_si512(pairs16.add(2 * TOKENS_PER_PANEL).cast(), pairs([sums[2], sums[3]]));
+            }
             for half in 0..halves {
                 let scaled = |sum| _mm512_mul_ps(units[half], _mm512_cvtepi32_ps(sum));
                 let (low, high) = (sums[2 * half], sums[2 * half + 1]);
@@ -104,4 +112,11 @@ impl Tokens {
             }
         }
     }
+}
+
+/// The lower halves of two vectors' numbers, side by side.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
+fn pairs([first, second]: [__m512i; 2]) -> __m512i {
+    _mm512_mask_blend_epi16(0xaaaa_aaaa, first, _mm512_slli_epi32::<16>(second))
 }

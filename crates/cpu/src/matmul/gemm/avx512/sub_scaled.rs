@@ -3,26 +3,30 @@
 //! A group's sum of products fits 16 bits: always, where values are few bits from zero (so Q4_K's are moved there, which
 //! its offsets make up for), and else nearly always, which the sums of squares on both sides show. One dot product of 16
 //! bits then both scales a group's sum and adds it up, where F32 takes a conversion and a multiplication.
+//!
+//! Offsets are integers times a factor too, and meet the sums of two groups' activations at once. Where values were
+//! moved, an offset has parts of two factors; then it is rounded to 16 bits of the largest that the block could have.
 
 use std::arch::x86_64::*;
 use std::marker::PhantomData;
 
 use ascua_gguf::TensorType;
 
-use super::super::{Extent, GROUPS, MultiplyTile, Partial, Tile, TileRow};
+use super::super::{DecodeRow, Extent, FinishRow, GROUPS, MultiplyTile, Partial, Tile, TileRow};
 use super::{MicroKernel, add_to_partial, dots, multiply_tile, prefetch_partial, starts, sums_of_two};
-use crate::matmul::activation::{PanelView, TOKENS_PER_PANEL};
-use crate::matmul::integers::{Offsets, Q2K, Q3K, Q4K, Q5K, Q6K, SPAN, SubScaled};
-
-/// Decodes a row's super-block to a row of a tile.
-type Decode = unsafe fn(block: &[u8], row: &mut TileRow<'_>);
+use crate::matmul::activation::{PanelView, TOKENS_PER_PANEL, group_factors};
+use crate::matmul::integers::{IntegerFormat, Offsets, Q2K, Q3K, Q4K, Q5K, Q6K, SPAN, SubScaled};
 
 /// The largest magnitude of activations.
 const LARGEST_X: i32 = 127;
+/// The largest integer of the scales and offsets of encodings that are moved.
+const LARGEST_SUB: f32 = 63.0;
+/// The largest integer of a moved super-block's offsets.
+const OFFSET_LEVELS: f32 = 32767.0;
 /// No sum of products whose square is no larger leaves 16 bits.
 const LARGEST_SQUARE: f32 = 32767.0 * 32767.0;
 
-pub(super) fn kernel(weight: TensorType) -> Option<(Decode, MultiplyTile)> {
+pub(super) fn kernel(weight: TensorType) -> Option<(DecodeRow, FinishRow, MultiplyTile)> {
     Some(match weight {
         TensorType::Q2_K => of::<Q2K>(),
         TensorType::Q3_K => of::<Q3K>(),
@@ -33,8 +37,8 @@ pub(super) fn kernel(weight: TensorType) -> Option<(Decode, MultiplyTile)> {
     })
 }
 
-fn of<B: SubScaled>() -> (Decode, MultiplyTile) {
-    (decode::<B>, multiply_tile::<Integers<B>>)
+fn of<B: SubScaled>() -> (DecodeRow, FinishRow, MultiplyTile) {
+    (decode::<B>, finish::<B>, multiply_tile::<Integers<B>>)
 }
 
 struct Integers<B>(PhantomData<B>);
@@ -73,21 +77,25 @@ impl<B: SubScaled> MicroKernel for Integers<B> {
         // SAFETY: the caller vouches for the same; super-blocks fill whole spans.
         unsafe {
             prefetch_partial::<R, C>(partial, row);
-            let mut begins = extent.begins();
-            if B::OFFSETS == Offsets::PerGroup {
-                // Before the products, which do not wait for it.
-                let groups = extent.cols / B::GROUP;
-                add_to_partial(offsets::<B, R, C>(tile, row, groups, &panels), panels, begins, partial, row);
-                begins = false;
-            }
+            let offsets = match B::OFFSETS {
+                Offsets::None => [[_mm512_setzero_ps(); C]; R],
+                Offsets::PerGroup => offsets::<B, R, C>(tile, row, extent.cols / B::GROUP, &panels),
+            };
             let misfits = if Self::ALWAYS_FIT { 0 } else { misfits::<B, R, C>(tile, row, &panels) };
-            let sums = match (B::GROUP, misfits) {
+            let totals = match (B::GROUP, misfits) {
                 (16, 0) => products::<16, true, R, C>(tile, row, &panels, 0),
                 (16, _) => products::<16, false, R, C>(tile, row, &panels, misfits),
                 (_, 0) => products::<32, true, R, C>(tile, row, &panels, 0),
                 (_, _) => products::<32, false, R, C>(tile, row, &panels, misfits),
             };
-            add_to_partial(sums, panels, begins, partial, row);
+            let mut sums = offsets;
+            for r in 0..R {
+                let factor = _mm512_set1_ps(tile.factors[row + r]);
+                for c in 0..C {
+                    sums[r][c] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(totals[r][c]), factor, sums[r][c]);
+                }
+            }
+            add_to_partial(sums, panels, extent.begins(), partial, row);
         }
     }
 }
@@ -131,28 +139,35 @@ unsafe fn offsets<B: SubScaled, const R: usize, const C: usize>(
 ) -> [[__m512; C]; R] {
     // SAFETY: the panels cover the tile's columns; AVX-512 is the caller's.
     unsafe {
-        let offsets = tile.offsets.as_ptr().add(row).cast::<f32>();
-        let mut sums = [[_mm512_setzero_ps(); C]; R];
-        let mut group = 0;
+        let offsets = tile.offset_integers.as_ptr().add(row).cast::<i32>();
+        let mut totals = [[_mm512_setzero_si512(); C]; R];
+        let mut pair = 0;
         loop {
             for c in 0..C {
-                let of_x = if B::GROUP == 32 { panels[c].sums32 } else { panels[c].sums16 };
-                let of_x = _mm512_loadu_ps(of_x.add(group * TOKENS_PER_PANEL));
+                let of_x = if B::GROUP == 32 { panels[c].pairs32 } else { panels[c].pairs16 };
+                let of_x = _mm512_loadu_si512(of_x.add(2 * pair * TOKENS_PER_PANEL).cast());
                 for r in 0..R {
-                    let offset = _mm512_set1_ps(*offsets.add(r * GROUPS + group));
-                    sums[r][c] = _mm512_fmadd_ps(of_x, offset, sums[r][c]);
+                    let offset = _mm512_set1_epi32(*offsets.add(r * (GROUPS / 2) + pair));
+                    totals[r][c] = _mm512_dpwssd_epi32(totals[r][c], of_x, offset);
                 }
             }
-            group += 1;
-            if group == groups {
+            pair += 1;
+            if pair == groups / 2 {
                 break;
+            }
+        }
+        let mut sums = [[_mm512_setzero_ps(); C]; R];
+        for r in 0..R {
+            let factor = _mm512_set1_ps(tile.offset_factors[row + r]);
+            for c in 0..C {
+                sums[r][c] = _mm512_mul_ps(_mm512_cvtepi32_ps(totals[r][c]), factor);
             }
         }
         sums
     }
 }
 
-/// The products of super-blocks, but for the factors of activations.
+/// The products of super-blocks, but for the factors of weights and activations.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // several arrays walk together
 unsafe fn products<const GROUP: usize, const FIT: bool, const R: usize, const C: usize>(
@@ -160,11 +175,10 @@ unsafe fn products<const GROUP: usize, const FIT: bool, const R: usize, const C:
     row: usize,
     panels: &[PanelView; C],
     misfits: u16,
-) -> [[__m512; C]; R] {
+) -> [[__m512i; C]; R] {
     // SAFETY: rows stay within the tile, and the panels cover its columns.
     unsafe {
         let sub_scales = tile.sub_scales.as_ptr().add(row).cast::<i32>();
-        let factors = tile.factors.as_ptr().add(row);
         let mut totals = [[_mm512_setzero_si512(); C]; R];
         for group in 0..SPAN / GROUP {
             let dots = dots::<GROUP, R, C>(tile, row, group, panels);
@@ -185,58 +199,73 @@ unsafe fn products<const GROUP: usize, const FIT: bool, const R: usize, const C:
                 }
             }
         }
-        let mut sums = [[_mm512_setzero_ps(); C]; R];
-        for r in 0..R {
-            let factor = _mm512_set1_ps(*factors.add(r));
-            for c in 0..C {
-                sums[r][c] = _mm512_mul_ps(_mm512_cvtepi32_ps(totals[r][c]), factor);
-            }
-        }
-        sums
+        totals
     }
 }
 
 /// # Safety
-/// As [`Decode`]: the bytes are a whole block, the machine has AVX-512 VNNI.
+/// As [`DecodeRow`]: the bytes are a whole block, the machine has AVX-512 VNNI.
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-unsafe fn decode<B: SubScaled>(block: &[u8], row: &mut TileRow<'_>) {
+unsafe fn decode<B: SubScaled>(_: &IntegerFormat, block: &[u8], row: &mut TileRow<'_>) {
     let block = &block[..B::BYTES];
-    let mut sub_scales = [0i16; GROUPS];
-    let factor = B::sub_scales(block, &mut sub_scales[..SPAN / B::GROUP], row.offsets);
+    let (mut sub_scales, mut sub_offsets) = ([0i16; GROUPS], [0i16; GROUPS]);
+    let groups = SPAN / B::GROUP;
+    let factors = B::sub_scales(block, &mut sub_scales[..groups], &mut sub_offsets[..groups]);
+    // Not into the row at once: the compiler does not know that it lies apart from the block, and would go by bytes.
     let mut values = [0i8; SPAN];
     B::values(block, &mut values);
-    *row.factor = factor;
-    // SAFETY: each array has sixteen elements, and the chunks 64.
+    *row.values = values;
+    *row.factor = factors.scales;
+    // SAFETY: each array has sixteen elements.
     unsafe {
         let sub_scales = _mm256_loadu_si256(sub_scales.as_ptr().cast());
         // The lower halves; the upper are zero.
         _mm512_storeu_si512(row.sub_scales.as_mut_ptr().cast(), _mm512_cvtepu16_epi32(sub_scales));
-        let scales = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(sub_scales)), _mm512_set1_ps(factor));
-        _mm512_storeu_ps(row.scales.as_mut_ptr(), scales);
-        let centre = Integers::<B>::CENTRE;
-        if centre != 0 {
-            let offsets = _mm512_loadu_ps(row.offsets.as_ptr());
-            let offsets = _mm512_fmadd_ps(scales, _mm512_set1_ps(centre as f32), offsets);
-            _mm512_storeu_ps(row.offsets.as_mut_ptr(), offsets);
+        let sub_scales = _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(sub_scales));
+        let times = |v, factor| _mm512_mul_ps(v, _mm512_set1_ps(factor));
+        _mm512_storeu_ps(row.scales.as_mut_ptr(), times(sub_scales, factors.scales));
+        let mut integers = _mm256_loadu_si256(sub_offsets.as_ptr().cast());
+        let mut offsets = times(_mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(integers)), factors.offsets);
+        *row.offset_factor = factors.offsets;
+        if Integers::<B>::CENTRE != 0 {
+            let of_centre = Integers::<B>::CENTRE as f32 * factors.scales;
+            offsets = _mm512_fmadd_ps(sub_scales, _mm512_set1_ps(of_centre), offsets);
+            let most = LARGEST_SUB * (of_centre.abs() + factors.offsets.abs());
+            let (factor, inverse) = group_factors(most, OFFSET_LEVELS);
+            integers = _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(times(offsets, inverse)));
+            *row.offset_factor = factor;
         }
-        let mut fours = [_mm512_setzero_si512(); 4];
-        let chunks = row.values.as_chunks_mut::<64>().0.iter_mut().zip(values.as_chunks::<64>().0);
-        for ((to, values), fours) in chunks.zip(&mut fours) {
-            let values = _mm512_loadu_si512(values.as_ptr().cast());
-            let values = _mm512_sub_epi8(values, _mm512_set1_epi8(centre as i8));
-            _mm512_storeu_si512(to.as_mut_ptr().cast(), values);
-            let magnitudes = _mm512_abs_epi8(values);
+        _mm512_storeu_ps(row.offsets.as_mut_ptr(), offsets);
+        _mm256_storeu_si256(row.offset_integers.as_mut_ptr().cast(), integers);
+    }
+}
+
+/// # Safety
+/// As [`FinishRow`], on a machine with AVX-512 VNNI.
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+unsafe fn finish<B: SubScaled>(_: &IntegerFormat, row: &mut TileRow<'_>) {
+    let centre = Integers::<B>::CENTRE as i8;
+    let mut fours = [_mm512_setzero_si512(); 4];
+    for (values, fours) in row.values.as_chunks_mut::<64>().0.iter_mut().zip(&mut fours) {
+        // SAFETY: the chunk has 64 values.
+        unsafe {
+            let centred = _mm512_sub_epi8(_mm512_loadu_si512(values.as_ptr().cast()), _mm512_set1_epi8(centre));
+            if centre != 0 {
+                _mm512_storeu_si512(values.as_mut_ptr().cast(), centred);
+            }
+            let magnitudes = _mm512_abs_epi8(centred);
             let twos = _mm512_maddubs_epi16(magnitudes, magnitudes);
             *fours = _mm512_madd_epi16(twos, _mm512_set1_epi16(1));
         }
-        if !Integers::<B>::ALWAYS_FIT {
-            let sixteens = sums_of_two(sums_of_two(fours[0], fours[1]), sums_of_two(fours[2], fours[3]));
-            let squares = match B::GROUP {
-                16 => sixteens,
-                _ => sums_of_two(sixteens, _mm512_setzero_si512()),
-            };
-            _mm512_storeu_ps(row.squares.as_mut_ptr(), _mm512_cvtepi32_ps(squares));
-        }
+    }
+    if !Integers::<B>::ALWAYS_FIT {
+        let sixteens = sums_of_two(sums_of_two(fours[0], fours[1]), sums_of_two(fours[2], fours[3]));
+        let squares = match B::GROUP {
+            16 => sixteens,
+            _ => sums_of_two(sixteens, _mm512_setzero_si512()),
+        };
+        // SAFETY: the array has sixteen numbers.
+        unsafe { _mm512_storeu_ps(row.squares.as_mut_ptr(), _mm512_cvtepi32_ps(squares)) };
     }
     *row.starts = starts(row.values, B::GROUP);
 }
