@@ -4,6 +4,7 @@
 //! value of the integer sums. [`scaled`] has the formats whose groups have a scale of their own, [`sub_scaled`] those
 //! whose scales are integers.
 
+mod blocks32;
 mod scaled;
 mod sub_scaled;
 
@@ -12,7 +13,7 @@ use std::ops::Range;
 
 use ascua_gguf::TensorType;
 
-use super::{DecodeRow, Extent, FinishRow, GROUPS, MultiplyTile, Partial, Tile, decode_plainly};
+use super::{DecodeRow, Extent, FinishRow, GROUPS, MultiplyTile, Partial, Tile, TileRow, decode_plainly};
 use crate::matmul::OutputRows;
 use crate::matmul::activation::{PanelView, TOKENS_PER_PANEL};
 use crate::matmul::integers::{IntegerFormat, SPAN};
@@ -20,7 +21,10 @@ use crate::matmul::transpose::transpose;
 
 /// How the rows of a type are decoded and finished, and the product of its tiles.
 pub(super) fn kernel(weight: TensorType, format: IntegerFormat) -> Option<(DecodeRow, FinishRow, MultiplyTile)> {
-    sub_scaled::kernel(weight).or_else(|| Some((decode_plainly, scaled::finish, scaled::multiply(format)?)))
+    sub_scaled::kernel(weight).or_else(|| {
+        let decode = blocks32::decoder(weight).unwrap_or(decode_plainly);
+        Some((decode, scaled::finish, scaled::multiply(format)?))
+    })
 }
 
 /// A product of `R` rows with `C` panels.
@@ -181,26 +185,38 @@ unsafe fn add_to_partial<const R: usize, const C: usize>(
     }
 }
 
-/// The start values of a row's groups of `group` values.
+/// The start values of a row's groups of `group` values, 16 or 32.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn starts(values: &[i8; SPAN], group: usize) -> [i32; GROUPS] {
-    // Sums of eight bytes, each raised by 128 to be unsigned.
-    let flip = _mm512_set1_epi8(-128);
-    let mut eights = [_mm256_setzero_si256(); 4];
+fn starts(values: &[i8; SPAN], group: usize) -> __m512i {
+    // Sums of eight bytes, each raised by 128 to be unsigned; a quarter of the row has them in 64-bit numbers.
+    let mut eights = [_mm512_setzero_si512(); 4];
     for (eights, values) in eights.iter_mut().zip(values.as_chunks::<64>().0) {
         // SAFETY: the chunk has 64 bytes.
-        let raised = _mm512_xor_si512(unsafe { _mm512_loadu_si512(values.as_ptr().cast()) }, flip);
-        *eights = _mm512_cvtepi64_epi32(_mm512_sad_epu8(raised, _mm512_setzero_si512()));
+        let raised = _mm512_xor_si512(unsafe { _mm512_loadu_si512(values.as_ptr().cast()) }, _mm512_set1_epi8(-128));
+        *eights = _mm512_sad_epu8(raised, _mm512_setzero_si512());
     }
-    let sixteens = sums_of_two(join(eights[0], eights[1]), join(eights[2], eights[3]));
-    let raised = if group == 16 { sixteens } else { sums_of_two(sixteens, _mm512_setzero_si512()) };
-    let sums = _mm512_sub_epi32(raised, _mm512_set1_epi32(128 * group as i32));
-    let mut starts = [0; GROUPS];
-    let negative = _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_slli_epi32::<7>(sums));
+    // Two quarters in one vector, and sums of sixteen in both of its neighbours; then lane i has the sums of values
+    // 16 * i to 16 * i + 15 of the four quarters.
+    let two = |first, second| _mm512_or_si512(first, _mm512_slli_epi64::<32>(second));
+    let sixteens = |two| _mm512_add_epi32(two, _mm512_shuffle_epi32::<0b01_00_11_10>(two));
+    let (first, second) = (sixteens(two(eights[0], eights[1])), sixteens(two(eights[2], eights[3])));
+    let mut sums = _mm512_mask_blend_epi64(0b1010_1010, first, second);
+    let mut order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    if group == 32 {
+        sums = _mm512_add_epi32(sums, _mm512_shuffle_i32x4::<0b10_11_00_01>(sums, sums));
+        order = _mm512_setr_epi32(0, 8, 1, 9, 2, 10, 3, 11, 0, 8, 1, 9, 2, 10, 3, 11);
+    }
+    let raised = _mm512_permutexvar_epi32(order, sums);
+    _mm512_slli_epi32::<7>(_mm512_sub_epi32(_mm512_set1_epi32(128 * group as i32), raised))
+}
+
+/// Keeps the start values of a row.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn keep_starts(row: &mut TileRow<'_>, group: usize) {
     // SAFETY: the array has sixteen numbers.
-    unsafe { _mm512_storeu_si512(starts.as_mut_ptr().cast(), negative) };
-    starts
+    unsafe { _mm512_storeu_si512(row.starts.as_mut_ptr().cast(), starts(row.values, group)) };
 }
 
 /// Sums of neighbours: eight from each of the two.

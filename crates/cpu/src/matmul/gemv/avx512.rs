@@ -2,11 +2,11 @@
 //!
 //! Stored weights are unsigned; what they lie above zero is taken off with the activations' sums.
 
-mod blocks32;
+pub(in crate::matmul) mod blocks32;
 mod eights;
 mod k_quants;
 mod lattice;
-mod legacy;
+pub(in crate::matmul) mod legacy;
 mod small;
 mod super_blocks;
 mod ternary;

@@ -13,7 +13,7 @@ use std::marker::PhantomData;
 use ascua_gguf::TensorType;
 
 use super::super::{DecodeRow, Extent, FinishRow, GROUPS, MultiplyTile, Partial, Tile, TileRow};
-use super::{MicroKernel, add_to_partial, dots, multiply_tile, prefetch_partial, starts, sums_of_two};
+use super::{MicroKernel, add_to_partial, dots, keep_starts, multiply_tile, prefetch_partial, sums_of_two};
 use crate::matmul::activation::{PanelView, TOKENS_PER_PANEL, group_factors};
 use crate::matmul::integers::{IntegerFormat, Offsets, Q2K, Q3K, Q4K, Q5K, Q6K, SPAN, SubScaled};
 
@@ -267,5 +267,5 @@ unsafe fn finish<B: SubScaled>(_: &IntegerFormat, row: &mut TileRow<'_>) {
         // SAFETY: the array has sixteen numbers.
         unsafe { _mm512_storeu_ps(row.squares.as_mut_ptr(), _mm512_cvtepi32_ps(squares)) };
     }
-    *row.starts = starts(row.values, B::GROUP);
+    keep_starts(row, B::GROUP);
 }

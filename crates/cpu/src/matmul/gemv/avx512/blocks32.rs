@@ -13,7 +13,7 @@ use crate::matmul::ahead;
 use crate::matmul::integers::Offsets;
 
 /// One block type, as the frame reads it.
-pub(super) trait Block32 {
+pub(in crate::matmul) trait Block32 {
     const BYTES: usize;
     /// Groups of 32 in a block.
     const GROUPS: usize = 1;
@@ -34,7 +34,7 @@ pub(super) trait Block32 {
 
 /// Whether the two halves of a group have a scale together or each its own.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scales {
+pub(in crate::matmul) enum Scales {
     PerGroup,
     PerHalf,
 }

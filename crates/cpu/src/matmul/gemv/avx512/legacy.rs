@@ -5,13 +5,13 @@ use std::arch::x86_64::*;
 use super::blocks32::Block32;
 use crate::matmul::integers::{IQ4_VALUES, MXFP4_VALUES, Offsets};
 
-pub(super) struct Q4_0;
-pub(super) struct Q4_1;
-pub(super) struct Q5_0;
-pub(super) struct Q5_1;
-pub(super) struct Q8_0;
-pub(super) struct Iq4Nl;
-pub(super) struct Mxfp4;
+pub(in crate::matmul) struct Q4_0;
+pub(in crate::matmul) struct Q4_1;
+pub(in crate::matmul) struct Q5_0;
+pub(in crate::matmul) struct Q5_1;
+pub(in crate::matmul) struct Q8_0;
+pub(in crate::matmul) struct Iq4Nl;
+pub(in crate::matmul) struct Mxfp4;
 
 // SAFETY of every block below: the frame passes pointers to four whole blocks, and runs with AVX-512.
 
