@@ -114,6 +114,18 @@ pub(crate) trait Lanes: Copy {
     /// The sum of each of four vectors.
     fn sum_each(vectors: [Self; 4]) -> [f32; 4];
     fn maximum(self) -> f32;
+    /// Sixteen rows of sixteen numbers become columns: `to[j][i] = from[i][j]`.
+    /// # Safety
+    /// As [`Lanes::splat`]; sixteen numbers from each pointer on are readable or writable.
+    #[inline(always)]
+    unsafe fn transpose(from: [*const f32; 16], to: [*mut f32; 16]) {
+        for (j, to) in to.into_iter().enumerate() {
+            for (i, from) in from.into_iter().enumerate() {
+                // SAFETY: says the caller.
+                unsafe { *to.add(i) = *from.add(j) };
+            }
+        }
+    }
 }
 
 /// Work that is written once for all levels.

@@ -13,6 +13,8 @@ mod profile;
 mod program;
 pub mod roofline;
 pub mod rope;
+#[cfg(target_arch = "x86_64")]
+mod transpose;
 mod work;
 
 pub use device::CpuDevice;

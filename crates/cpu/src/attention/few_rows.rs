@@ -190,7 +190,11 @@ impl Kernel for FewRows<'_> {
                 }
             }
             for row in 0..rows {
-                call.finish_row(row, largest[row], totals[row], sums.add(row * layout.value_stride), 1);
+                let (out, factor) = call.finish_row(row, largest[row], totals[row]);
+                let sums = sums.add(row * layout.value_stride);
+                for i in 0..kernel.spec.value_size {
+                    *out.add(i) = *sums.add(i) * factor;
+                }
             }
             call.finish();
         }

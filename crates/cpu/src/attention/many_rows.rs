@@ -77,7 +77,7 @@ impl Kernel for ManyRows<'_> {
         // SAFETY: the scratch has the layout's size; positions of the tile are in the sequence's blocks.
         unsafe {
             let at = |offset: usize| call.scratch.add(offset);
-            prepare(call, &layout);
+            prepare::<V>(call, &layout);
             for keys in tile.keys.tiles() {
                 for (i, position) in keys.clone().enumerate() {
                     let row = kernel.key_row(&call.step.cache, tile.blocks, position, tile.kv_head);
@@ -122,9 +122,8 @@ impl Kernel for ManyRows<'_> {
                 }
                 .run::<V>(vectors);
             }
-            for row in 0..rows {
-                let (largest, total) = (*at(layout.largest + row), *at(layout.totals + row));
-                call.finish_row(row, largest, total, at(layout.sums + row), layout.lanes);
+            for first in (0..rows).step_by(PADDING) {
+                finish_rows::<V>(call, &layout, first);
             }
             call.finish();
         }
@@ -135,7 +134,7 @@ impl Kernel for ManyRows<'_> {
 /// # Safety
 /// As [`ManyRows`].
 #[inline(always)]
-unsafe fn prepare(call: &Call<'_>, layout: &Layout) {
+unsafe fn prepare<V: Lanes>(call: &Call<'_>, layout: &Layout) {
     let (spec, rows) = (&call.kernel.spec, call.rows());
     // SAFETY: the scratch has the layout's size.
     unsafe {
@@ -144,10 +143,6 @@ unsafe fn prepare(call: &Call<'_>, layout: &Layout) {
             // Lanes without a row do what the last row does; nobody reads them.
             let row = lane.min(rows - 1);
             let (token, head) = call.row(row);
-            let from = call.query_row(row);
-            for i in 0..spec.key_size {
-                *at(i * layout.lanes + lane) = *from.add(i) * spec.scale;
-            }
             (*at(layout.largest + lane), *at(layout.totals + lane)) = call.start(row);
             // Positions count from the tile's first token: small numbers, exact in F32.
             let position = (token - call.tile.tokens.start) as f32;
@@ -155,7 +150,58 @@ unsafe fn prepare(call: &Call<'_>, layout: &Layout) {
             *at(layout.firsts + lane) = spec.window.map_or(f32::NEG_INFINITY, |w| position + 1.0 - w as f32);
             *at(layout.slopes + lane) = call.kernel.slopes.as_ref().map_or(0.0, |slopes| slopes[head]);
         }
+        for first in (0..layout.lanes).step_by(PADDING) {
+            let from: [_; PADDING] = std::array::from_fn(|lane| call.query_row((first + lane).min(rows - 1)));
+            let whole = spec.key_size / PADDING * PADDING;
+            for i in (0..whole).step_by(PADDING) {
+                let to = std::array::from_fn(|k| at((i + k) * layout.lanes + first));
+                V::transpose(from.map(|row| row.add(i)), to);
+            }
+            for i in whole..spec.key_size {
+                for (lane, row) in from.iter().enumerate() {
+                    *at(i * layout.lanes + first + lane) = *row.add(i);
+                }
+            }
+        }
+        let scale = V::splat(spec.scale);
+        for i in (0..spec.key_size * layout.lanes).step_by(V::LANES) {
+            V::load(at(i)).mul(scale).store(at(i));
+        }
         std::ptr::write_bytes(at(layout.sums), 0, layout.value_stride * layout.lanes);
+    }
+}
+
+/// Hands over the sums of up to sixteen rows, from row `first` on.
+/// # Safety
+/// As [`ManyRows`].
+#[inline(always)]
+unsafe fn finish_rows<V: Lanes>(call: &Call<'_>, layout: &Layout, first: usize) {
+    let (size, rows) = (call.kernel.spec.value_size, call.rows());
+    // SAFETY: the scratch has the layout's size, and the rows' sums go where they belong.
+    unsafe {
+        let at = |offset: usize| call.scratch.add(offset + first);
+        // What lanes without a row hold goes where keys and values were decoded: nobody reads it.
+        let (mut to, mut factors) = ([call.scratch.add(layout.keys); PADDING], [0.0; PADDING]);
+        for lane in 0..PADDING.min(rows - first) {
+            let (largest, total) = (*at(layout.largest + lane), *at(layout.totals + lane));
+            (to[lane], factors[lane]) = call.finish_row(first + lane, largest, total);
+        }
+        for i in 0..size {
+            for lane in (0..PADDING).step_by(V::LANES) {
+                let sums = at(layout.sums + i * layout.lanes + lane);
+                V::load(sums).mul(V::load(factors.as_ptr().add(lane))).store(sums);
+            }
+        }
+        let whole = size / PADDING * PADDING;
+        for i in (0..whole).step_by(PADDING) {
+            let from = std::array::from_fn(|k| at(layout.sums + (i + k) * layout.lanes).cast_const());
+            V::transpose(from, to.map(|row| row.add(i)));
+        }
+        for i in whole..size {
+            for (lane, row) in to.iter().enumerate() {
+                *row.add(i) = *at(layout.sums + i * layout.lanes + lane);
+            }
+        }
     }
 }
 

@@ -35,24 +35,20 @@ impl Layout {
 }
 
 impl Call<'_> {
-    /// Hands over one finished row: `sums` are `value_size` numbers, `stride` apart, not yet divided by `sum`.
+    /// Where the `value_size` sums of a finished row go, and their factor; `sum` is of the row's weights.
     /// # Safety
     /// As [`AttentionKernel::run`].
     #[inline(always)]
-    pub(super) unsafe fn finish_row(&self, row: usize, largest: f32, sum: f32, sums: *const f32, stride: usize) {
-        let size = self.kernel.spec.value_size;
+    pub(super) unsafe fn finish_row(&self, row: usize, largest: f32, sum: f32) -> (*mut f32, f32) {
         // SAFETY: the tile's own row, in the output or in the shared memory.
         unsafe {
-            let (out, factor) = if self.tile.parts == 1 {
+            if self.tile.parts == 1 {
                 (self.out_row(row), if sum > 0.0 { 1.0 / sum } else { 0.0 })
             } else {
                 let kept = Layout::new(self.kernel).row(self, self.tile.part, row);
                 *kept = largest;
                 *kept.add(1) = sum;
                 (kept.add(2), 1.0)
-            };
-            for i in 0..size {
-                *out.add(i) = *sums.add(i * stride) * factor;
             }
         }
     }

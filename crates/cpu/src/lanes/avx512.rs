@@ -3,6 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::Lanes;
+use crate::transpose::transpose;
 
 /// Sixteen numbers.
 #[derive(Clone, Copy)]
@@ -184,5 +185,20 @@ impl Lanes for Avx512 {
     #[inline(always)]
     fn maximum(self) -> f32 {
         with_avx512!(_mm512_reduce_max_ps(self.0))
+    }
+
+    #[inline(always)]
+    unsafe fn transpose(from: [*const f32; 16], to: [*mut f32; 16]) {
+        // SAFETY: says the caller, of the machine and the pointers.
+        unsafe {
+            let mut vectors = [_mm512_setzero_si512(); 16];
+            for (vector, from) in vectors.iter_mut().zip(from) {
+                *vector = _mm512_loadu_si512(from.cast());
+            }
+            transpose(&mut vectors);
+            for (vector, to) in vectors.into_iter().zip(to) {
+                _mm512_storeu_si512(to.cast(), vector);
+            }
+        }
     }
 }

@@ -24,8 +24,6 @@ mod integers;
 mod quantised;
 #[cfg(test)]
 mod tests;
-#[cfg(target_arch = "x86_64")]
-mod transpose;
 
 use std::ops::Range;
 

@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use super::int8::{SMALLEST, TOKENS_PER_PANEL};
 use crate::matmul::InputRows;
-use crate::matmul::transpose::largest_lanes;
+use crate::transpose::largest_lanes;
 
 /// The tokens of a panel; those beyond the last, and columns beyond the last, are read as zeros, and what is above a
 /// token's limit counts as zero.

@@ -17,7 +17,7 @@ use super::{DecodeRow, Extent, FinishRow, GROUPS, MultiplyTile, Partial, Tile, T
 use crate::matmul::OutputRows;
 use crate::matmul::activation::{PanelView, TOKENS_PER_PANEL};
 use crate::matmul::integers::{IntegerFormat, SPAN};
-use crate::matmul::transpose::transpose;
+use crate::transpose::transpose;
 
 /// How the rows of a type are decoded and finished, and the product of its tiles.
 pub(super) fn kernel(weight: TensorType, format: IntegerFormat) -> Option<(DecodeRow, FinishRow, MultiplyTile)> {

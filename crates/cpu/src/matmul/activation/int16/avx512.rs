@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 use super::{GROUP, Int16Layout, LARGEST, Panel16, TOKENS_PER_PANEL};
 use crate::matmul::InputRows;
 use crate::matmul::activation::tokens::Tokens;
-use crate::matmul::transpose::transpose;
+use crate::transpose::transpose;
 
 /// # Safety
 /// As [`super::super::ActivationLayout::prepare`] for panels, on a machine with AVX-512.

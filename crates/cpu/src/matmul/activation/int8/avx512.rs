@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 use super::{ActivationGroup, Int8Layout, LARGEST, PanelView, Panels, TOKENS_PER_PANEL};
 use crate::matmul::InputRows;
 use crate::matmul::activation::tokens::{Factors, Tokens};
-use crate::matmul::transpose::transpose;
+use crate::transpose::transpose;
 
 /// # Safety
 /// As [`super::super::ActivationLayout::prepare`] for a layout of panels, on a machine with AVX-512.

@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 /// Lane `j` of vector `i` becomes lane `i` of vector `j`.
 #[inline]
 #[target_feature(enable = "avx512f")]
-pub(super) fn transpose(m: &mut [__m512i; 16]) {
+pub(crate) fn transpose(m: &mut [__m512i; 16]) {
     let mut t = *m;
     // Pairs, then fours within 128-bit lanes.
     for i in (0..16).step_by(2) {
@@ -37,7 +37,7 @@ pub(super) fn transpose(m: &mut [__m512i; 16]) {
 /// The largest lane of each of sixteen vectors of signed numbers, in order.
 #[inline]
 #[target_feature(enable = "avx512f")]
-pub(super) fn largest_lanes(m: &[__m512i; 16]) -> __m512i {
+pub(crate) fn largest_lanes(m: &[__m512i; 16]) -> __m512i {
     let pairs = |a, b| _mm512_max_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
     let fours = |a, b| _mm512_max_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
     let lanes = |a, b| _mm512_max_epi32(_mm512_shuffle_i32x4::<0x88>(a, b), _mm512_shuffle_i32x4::<0xdd>(a, b));
