@@ -90,7 +90,8 @@ fn half_offsets(weight: TensorType) -> &'static [usize] {
 fn case(weight: TensorType, rows: usize, cols: usize, tokens: usize) -> Case {
     let mut random = Random((rows * 31 + cols * 7 + tokens) as u64);
     let bytes = random_blocks(weight, rows * cols, &mut random);
-    let x = (0..tokens * cols).map(|i| random.unit() * if i % 37 == 0 { 4.0 } else { 1.0 }).collect();
+    // Some are larger, though no outliers.
+    let x = (0..tokens * cols).map(|i| random.unit() * if i % 37 == 0 { 3.0 } else { 1.0 }).collect();
     Case { weight, rows, cols, tokens, bytes, x }
 }
 

@@ -134,7 +134,10 @@ impl Int8Layout {
                 return dispatch(self.isa, PrepareRow { layout: self, x, token: piece, out });
             }
             let (view, outliers) = (self.panel(out, piece), self.outliers(out, piece));
-            let limits = dispatch(self.isa, FindOutliers { layout: self, x, panel: piece, view: outliers });
+            // The list comes first, and has the room of the values until they are written.
+            let scratch = view.values.cast_mut();
+            let find = FindOutliers { layout: self, x, panel: piece, view: outliers, scratch };
+            let limits = dispatch(self.isa, find);
             match self.isa {
                 #[cfg(target_arch = "x86_64")]
                 Isa::Avx512 | Isa::Avx512Vnni => avx512::prepare_panel(self, x, piece, limits, view),

@@ -4,22 +4,30 @@
 //! 2022): a scale that reaches them leaves their neighbours few steps. So the integers of a panel have zeros there,
 //! and a list per span of 256 columns has what belongs there. What counts as far depends on the token's own row only.
 
-use super::{Int8Layout, LINE, PADDING, TOKENS_PER_PANEL};
+use super::{ActivationGroup, Int8Layout, LINE, PADDING, TOKENS_PER_PANEL};
 use crate::lanes::{Kernel, Lanes};
 use crate::matmul::InputRows;
 
 /// Of its row's root mean square, the elements up to this many times as large count, ...
 const NEAR: f32 = 6.0;
-/// ... and what is this many times as large as that mean is an outlier. Measured on three models: a fifth to two fifths
-/// of the divergence from F32 activations are left, and up to two columns in a hundred are an outlier of a panel.
-const FAR: f32 = 8.0;
 /// A row has at most one outlier among this many elements, and some room is left for rounding: above `NEAR` there are
-/// one in `NEAR` squared at most, and below as many in `FAR` squared.
-const ELEMENTS_PER_OUTLIER: usize = 22;
+/// one in `NEAR` squared at most, and below as many in the square of the least [`far`].
+const ELEMENTS_PER_OUTLIER: usize = 18;
 /// Rows with a smaller mean square have no outliers, and no smaller square is one: it may have vanished from a sum.
 const SMALLEST_SQUARE: f32 = 1e-30;
+/// Where a square may be that much below a limit's, the element is looked at: rounding can have brought it there.
+const NEARLY: f32 = 1.0 - 1e-6;
 /// Vectors of a row that are looked at together.
 const AT_ONCE: usize = 4;
+
+/// ... and what is this many times as large as that mean is an outlier: sooner where one sets the scale of more elements.
+/// Measured on three models: a sixth to two fifths of the divergence from F32 activations are left.
+fn far(group: ActivationGroup) -> f32 {
+    match group {
+        ActivationGroup::Of32 => 8.0,
+        ActivationGroup::Of256 => 6.5,
+    }
+}
 
 /// The outliers of a panel, by columns.
 #[derive(Clone, Copy)]
@@ -91,6 +99,8 @@ pub(super) struct FindOutliers<'a> {
     pub panel: usize,
     /// Where the list goes.
     pub view: OutlierView,
+    /// As many bytes as the panel has values, of which nothing is needed afterwards.
+    pub scratch: *mut u8,
 }
 
 impl Kernel for FindOutliers<'_> {
@@ -98,93 +108,90 @@ impl Kernel for FindOutliers<'_> {
 
     #[inline(always)]
     unsafe fn run<V: Lanes>(self) -> [f32; TOKENS_PER_PANEL] {
-        let FindOutliers { layout, x, panel, view } = self;
+        let FindOutliers { layout, x, panel, view, scratch } = self;
         let first = panel * TOKENS_PER_PANEL;
         let tokens = TOKENS_PER_PANEL.min(x.tokens - first);
         let mut limits = [f32::INFINITY; TOKENS_PER_PANEL];
         let mut rows = [&[][..]; TOKENS_PER_PANEL];
-        for (lane, (row, limit)) in rows.iter_mut().zip(&mut limits).enumerate().take(tokens) {
-            // SAFETY: the token is one of x's, whose rows have the layout's elements.
-            let elements = unsafe { std::slice::from_raw_parts(x.row(first + lane), layout.cols) };
-            // SAFETY: the machine has the level of `V`.
-            if let Some(far) = unsafe { limit_of::<V>(elements) } {
-                (*row, *limit) = (elements, far);
-            }
-        }
-        let mut count = 0;
-        for (span, first) in (0..layout.cols).step_by(PADDING).enumerate() {
-            let mut far = FarColumns { tokens: [0; PADDING], present: Columns::default() };
-            for (lane, (row, limit)) in rows.iter().zip(limits).enumerate() {
-                if let Some(row) = row.get(first..) {
-                    // SAFETY: the machine has the level of `V`.
-                    unsafe { far.add::<V>(&row[..PADDING.min(row.len())], limit, lane) };
+        let spans = layout.padded() / PADDING;
+        // SAFETY: the scratch has sixteen bytes for each of the padded columns: the masks take less than three of them,
+        // the chunks' vectors two for each column at most. Rows have the layout's elements; the machine has the level of
+        // `V`.
+        unsafe {
+            let masks = std::slice::from_raw_parts_mut(scratch.cast::<FarColumns>(), spans);
+            let chunks = scratch.add(size_of_val(masks)).cast::<f32>();
+            masks.fill(FarColumns { tokens: [0; PADDING], present: Columns::default() });
+            for lane in 0..tokens {
+                rows[lane] = std::slice::from_raw_parts(x.row(first + lane), layout.cols);
+                if let Some(limit) = limit_of::<V>(rows[lane], far(layout.group), chunks) {
+                    limits[lane] = limit;
+                    mark::<V>(rows[lane], limit, chunks, masks, lane);
                 }
             }
-            for col in far.present.iter() {
-                assert!(count < layout.most_outliers(), "more outliers than a row can have");
-                let is_far = |lane: usize| far.tokens[col] >> lane & 1 != 0;
-                let lanes = std::array::from_fn(|lane| if is_far(lane) { rows[lane][first + col] } else { 0.0 });
-                // SAFETY: the list has room for as many, as just compared.
-                unsafe {
+            let mut count = 0;
+            for (span, far) in masks.iter().enumerate() {
+                for col in far.present.iter() {
+                    assert!(count < layout.most_outliers(), "more outliers than a row can have");
+                    let mut lanes = [0.0; TOKENS_PER_PANEL];
+                    for (lane, value) in lanes.iter_mut().enumerate() {
+                        if far.tokens[col] >> lane & 1 != 0 {
+                            *value = rows[lane][span * PADDING + col];
+                        }
+                    }
+                    // The list has room for as many, as just compared.
                     view.cols.cast_mut().add(count).write(col as u8);
                     view.values.cast_mut().add(count).write(lanes);
+                    count += 1;
                 }
-                count += 1;
+                view.ends.cast_mut().add(span).write(count as u32);
             }
-            // SAFETY: the list has an end for every span.
-            unsafe { view.ends.cast_mut().add(span).write(count as u32) };
         }
         limits
     }
 }
 
 /// The columns of a span in which a token has an outlier.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
 struct FarColumns {
+    present: Columns,
     /// Of each column a bit for each token.
     tokens: [u16; PADDING],
-    present: Columns,
 }
 
-impl FarColumns {
-    /// Adds a token's elements above its limit.
-    #[inline(always)]
-    unsafe fn add<V: Lanes>(&mut self, row: &[f32], limit: f32, token: usize) {
-        let chunks = row.chunks_exact(AT_ONCE * V::LANES);
-        let whole = row.len() - chunks.remainder().len();
-        for (chunk, elements) in chunks.enumerate() {
-            // SAFETY: the vectors lie within the chunk; the machine has the level, says the caller.
-            unsafe {
-                let limits = V::splat(limit);
-                let mut magnitudes = [V::splat(0.0); AT_ONCE];
-                let mut largest = V::splat(0.0);
-                for (i, magnitude) in magnitudes.iter_mut().enumerate() {
-                    let x = V::load(elements.as_ptr().add(i * V::LANES));
-                    *magnitude = x.max(V::splat(0.0).sub(x));
-                    largest = largest.max(*magnitude);
-                }
-                if !V::any(limits.less(largest)) {
-                    continue;
-                }
-                for (i, elements) in elements.chunks_exact(V::LANES).enumerate() {
-                    if V::any(limits.less(magnitudes[i])) {
-                        self.add_each(elements, (chunk * AT_ONCE + i) * V::LANES, limit, token);
-                    }
-                }
-            }
-        }
-        self.add_each(&row[whole..], whole, limit, token);
-    }
-
-    /// As [`FarColumns::add`], for elements from a column on.
-    #[inline(always)]
-    fn add_each(&mut self, elements: &[f32], first: usize, limit: f32, token: usize) {
+/// Marks the elements of a row above its limit.
+///
+/// # Safety
+/// The chunks are the row's, as [`limit_of`] left them; the machine has the level of `V`.
+#[inline(always)]
+unsafe fn mark<V: Lanes>(row: &[f32], limit: f32, chunks: *const f32, masks: &mut [FarColumns], token: usize) {
+    let mut mark_each = |first: usize, elements: &[f32]| {
         for (col, x) in (first..).zip(elements) {
             if x.abs() > limit {
-                self.tokens[col] |= 1 << token;
-                self.present.insert(col);
+                let far = &mut masks[col / PADDING];
+                far.tokens[col % PADDING] |= 1 << token;
+                far.present.insert(col % PADDING);
+            }
+        }
+    };
+    let whole = row.chunks_exact(AT_ONCE * V::LANES);
+    let rest = whole.remainder();
+    for (i, chunk) in whole.enumerate() {
+        // SAFETY: says the caller.
+        unsafe {
+            let limit = V::splat(limit * NEARLY * limit);
+            if !V::any(limit.less(V::load(chunks.add((2 * i + 1) * V::LANES)))) {
+                continue;
+            }
+            for (vector, x) in load::<V>(chunk).into_iter().enumerate() {
+                if V::any(limit.less(x.mul(x))) {
+                    let first = vector * V::LANES;
+                    mark_each(i * AT_ONCE * V::LANES + first, &chunk[first..first + V::LANES]);
+                }
             }
         }
     }
+    mark_each(row.len() - rest.len(), rest);
 }
 
 /// Some columns of a span.
@@ -208,48 +215,67 @@ impl Columns {
     }
 }
 
-/// The limit of a row; `None` where nothing is above it.
+/// The limit of a row, `far` times the mean of what is near; `None` where nothing is above it. Of every whole chunk it
+/// leaves a vector of sums of squares, and one of largest squares.
+///
+/// # Safety
+/// The chunks are writable for two numbers in `AT_ONCE` of the row's; the machine has the level of `V`.
 #[inline(always)]
-unsafe fn limit_of<V: Lanes>(row: &[f32]) -> Option<f32> {
-    // SAFETY: the machine has the level, says the caller.
+unsafe fn limit_of<V: Lanes>(row: &[f32], far: f32, chunks: *mut f32) -> Option<f32> {
+    let whole = row.chunks_exact(AT_ONCE * V::LANES);
+    let rest = whole.remainder();
+    // SAFETY: says the caller; vectors lie within the row.
     unsafe {
-        let (sum, largest) = squares::<V, true>(row, f32::INFINITY);
-        let square = sum / row.len() as f32;
+        let zero = V::splat(0.0);
+        let (mut sums, mut largest) = (zero, zero);
+        for (i, chunk) in whole.clone().enumerate() {
+            let x: [V; AT_ONCE] = load(chunk);
+            let squares = [x[0].mul(x[0]), x[1].mul(x[1]), x[2].mul(x[2]), x[3].mul(x[3])];
+            let sum = squares[0].add(squares[1]).add(squares[2].add(squares[3]));
+            let most = squares[0].max(squares[1]).max(squares[2].max(squares[3]));
+            sum.store(chunks.add(2 * i * V::LANES));
+            most.store(chunks.add((2 * i + 1) * V::LANES));
+            (sums, largest) = (sums.add(sum), largest.max(most));
+        }
+        let (mut sum, mut largest) = (sums.sum(), largest.maximum());
+        for x in rest {
+            (sum, largest) = (sum + x * x, largest.max(x * x));
+        }
+        let near = sum / row.len() as f32 * (NEAR * NEAR);
         // Neither holds of what is not a number, nor of infinity.
-        if !(square >= SMALLEST_SQUARE && largest > square * (NEAR * NEAR)) {
+        if !(sum / row.len() as f32 >= SMALLEST_SQUARE && largest > near) {
             return None;
         }
-        let (sum, _) = squares::<V, false>(row, square * (NEAR * NEAR));
+        let mut sums = zero;
+        for (i, chunk) in whole.enumerate() {
+            let mut sum = V::load(chunks.add(2 * i * V::LANES));
+            let most = V::load(chunks.add((2 * i + 1) * V::LANES));
+            if V::any(V::splat(near).less(most)) {
+                sum = zero;
+                for x in load::<V>(chunk) {
+                    let square = x.mul(x);
+                    sum = sum.add(V::select(V::splat(near).less(square), zero, square));
+                }
+            }
+            sums = sums.add(sum);
+        }
+        let sum = sums.sum() + rest.iter().map(|x| x * x).filter(|square| *square <= near).sum::<f32>();
         // Squares below the smallest may be missing in the sum, so nothing below is an outlier.
-        let limit = (sum / row.len() as f32 * (FAR * FAR)).max(SMALLEST_SQUARE);
+        let limit = (sum / row.len() as f32 * (far * far)).max(SMALLEST_SQUARE);
         (largest > limit).then(|| limit.sqrt())
     }
 }
 
-/// The sum of `ALL` squares, or those up to `most`, and the largest square of all.
+/// # Safety
+/// The machine has the level of `V`; the chunk has as many vectors.
 #[inline(always)]
-unsafe fn squares<V: Lanes, const ALL: bool>(row: &[f32], most: f32) -> (f32, f32) {
-    // SAFETY: vectors lie within the row; the machine has the level, says the caller.
+unsafe fn load<V: Lanes>(chunk: &[f32]) -> [V; AT_ONCE] {
+    // SAFETY: says the caller.
     unsafe {
-        let (zero, limit) = (V::splat(0.0), V::splat(most));
-        let mut sums = [zero; AT_ONCE];
-        let mut largest = [zero; AT_ONCE];
-        let chunks = row.chunks_exact(AT_ONCE * V::LANES);
-        let rest = chunks.remainder();
-        for chunk in chunks {
-            for i in 0..AT_ONCE {
-                let x = V::load(chunk.as_ptr().add(i * V::LANES));
-                let square = x.mul(x);
-                sums[i] = sums[i].add(if ALL { square } else { V::select(limit.less(square), zero, square) });
-                largest[i] = largest[i].max(square);
-            }
+        let mut vectors = [V::splat(0.0); AT_ONCE];
+        for (i, vector) in vectors.iter_mut().enumerate() {
+            *vector = V::load(chunk.as_ptr().add(i * V::LANES));
         }
-        let mut sum = sums[0].add(sums[1]).add(sums[2].add(sums[3])).sum();
-        let mut largest = largest[0].max(largest[1]).max(largest[2].max(largest[3])).maximum();
-        for x in rest {
-            sum += if !ALL && x * x > most { 0.0 } else { x * x };
-            largest = largest.max(x * x);
-        }
-        (sum, largest)
+        vectors
     }
 }
