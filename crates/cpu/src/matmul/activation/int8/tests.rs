@@ -65,6 +65,12 @@ fn compare(layout: Int8Layout, tokens: usize) {
                 assert_eq!(*panel.sums16.add(k / 16 * TOKENS_PER_PANEL + lane), sum, "{layout:?} token {token}");
                 let sum = unit * f32::from(*expected.sums32.add(k / 32));
                 assert_eq!(*panel.sums32.add(k / 32 * TOKENS_PER_PANEL + lane), sum, "{layout:?} token {token}");
+                if layout.group == ActivationGroup::Of256 {
+                    let pair = |at: usize| 2 * (at / 2 * TOKENS_PER_PANEL + lane) + at % 2;
+                    let (of16, of32) = (*panel.pairs16.add(pair(k / 16)), *panel.pairs32.add(pair(k / 32)));
+                    let expected = (*expected.sums16.add(k / 16), *expected.sums32.add(k / 32));
+                    assert_eq!((of16, of32), expected, "{layout:?} token {token}");
+                }
             }
             for (k, most) in squares.iter_mut().enumerate() {
                 let values = std::slice::from_raw_parts(expected.values.add(16 * k), 16);
