@@ -185,13 +185,13 @@ unsafe fn add_to_partial<const R: usize, const C: usize>(
     }
 }
 
-/// The start values of a row's groups of `group` values, 16 or 32.
+/// Fills the start values of a row's groups of `group` values, 16 or 32.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn starts(values: &[i8; SPAN], group: usize) -> __m512i {
+fn fill_starts(row: &mut TileRow<'_>, group: usize) {
     // Sums of eight bytes, each raised by 128 to be unsigned; a quarter of the row has them in 64-bit numbers.
     let mut eights = [_mm512_setzero_si512(); 4];
-    for (eights, values) in eights.iter_mut().zip(values.as_chunks::<64>().0) {
+    for (eights, values) in eights.iter_mut().zip(row.values.as_chunks::<64>().0) {
         // SAFETY: the chunk has 64 bytes.
         let raised = _mm512_xor_si512(unsafe { _mm512_loadu_si512(values.as_ptr().cast()) }, _mm512_set1_epi8(-128));
         *eights = _mm512_sad_epu8(raised, _mm512_setzero_si512());
@@ -208,29 +208,9 @@ fn starts(values: &[i8; SPAN], group: usize) -> __m512i {
         order = _mm512_setr_epi32(0, 8, 1, 9, 2, 10, 3, 11, 0, 8, 1, 9, 2, 10, 3, 11);
     }
     let raised = _mm512_permutexvar_epi32(order, sums);
-    _mm512_slli_epi32::<7>(_mm512_sub_epi32(_mm512_set1_epi32(128 * group as i32), raised))
-}
-
-/// Keeps the start values of a row.
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn keep_starts(row: &mut TileRow<'_>, group: usize) {
+    let starts = _mm512_slli_epi32::<7>(_mm512_sub_epi32(_mm512_set1_epi32(128 * group as i32), raised));
     // SAFETY: the array has sixteen numbers.
-    unsafe { _mm512_storeu_si512(row.starts.as_mut_ptr().cast(), starts(row.values, group)) };
-}
-
-/// Sums of neighbours: eight from each of the two.
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn sums_of_two(a: __m512i, b: __m512i) -> __m512i {
-    let pairs = |v| _mm512_cvtepi64_epi32(_mm512_add_epi32(v, _mm512_srli_epi64::<32>(v)));
-    join(pairs(a), pairs(b))
-}
-
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn join(low: __m256i, high: __m256i) -> __m512i {
-    _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high)
+    unsafe { _mm512_storeu_si512(row.starts.as_mut_ptr().cast(), starts) };
 }
 
 /// # Safety

@@ -10,6 +10,15 @@ use crate::matmul::InputRows;
 
 /// Of its row's root mean square, the elements up to this many times as large count, ...
 const NEAR: f32 = 6.0;
+/// ... and what is this many times as large as that mean is an outlier: sooner where one sets the scale of more elements.
+/// Measured on three models: a sixth to two fifths of the divergence from F32 activations are left.
+fn far(group: ActivationGroup) -> f32 {
+    match group {
+        ActivationGroup::Of32 => 8.0,
+        ActivationGroup::Of256 => 6.5,
+    }
+}
+
 /// A row has at most one outlier among this many elements, and some room is left for rounding: above `NEAR` there are
 /// one in `NEAR` squared at most, and below as many in the square of the least [`far`].
 const ELEMENTS_PER_OUTLIER: usize = 18;
@@ -19,15 +28,6 @@ const SMALLEST_SQUARE: f32 = 1e-30;
 const NEARLY: f32 = 1.0 - 1e-6;
 /// Vectors of a row that are looked at together.
 const AT_ONCE: usize = 4;
-
-/// ... and what is this many times as large as that mean is an outlier: sooner where one sets the scale of more elements.
-/// Measured on three models: a sixth to two fifths of the divergence from F32 activations are left.
-fn far(group: ActivationGroup) -> f32 {
-    match group {
-        ActivationGroup::Of32 => 8.0,
-        ActivationGroup::Of256 => 6.5,
-    }
-}
 
 /// The outliers of a panel, by columns.
 #[derive(Clone, Copy)]

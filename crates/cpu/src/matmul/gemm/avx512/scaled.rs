@@ -7,7 +7,7 @@ use super::super::{
     ActivationScales, Extent, GROUPS, Legacy, Legacy16, LegacyOffset, MultiplyTile, Partial, Scaling, Super16,
     Super16Offset, Super32, Super32Offset, Tile, TileRow,
 };
-use super::{MicroKernel, add_to_partial, dots, keep_starts, multiply_tile, prefetch_partial};
+use super::{MicroKernel, add_to_partial, dots, fill_starts, multiply_tile, prefetch_partial};
 use crate::matmul::activation::{PanelView, TOKENS_PER_PANEL};
 use crate::matmul::integers::{IntegerFormat, Offsets};
 
@@ -93,5 +93,5 @@ impl<S: Scaling> MicroKernel for Scaled<S> {
 /// The machine has AVX-512 with VNNI.
 pub(super) unsafe fn finish(format: &IntegerFormat, row: &mut TileRow<'_>) {
     // SAFETY: the caller vouches for the machine.
-    unsafe { keep_starts(row, format.group) };
+    unsafe { fill_starts(row, format.group) };
 }

@@ -13,7 +13,7 @@ use std::marker::PhantomData;
 use ascua_gguf::TensorType;
 
 use super::super::{DecodeRow, Extent, FinishRow, GROUPS, MultiplyTile, Partial, Tile, TileRow};
-use super::{MicroKernel, add_to_partial, dots, keep_starts, multiply_tile, prefetch_partial, sums_of_two};
+use super::{MicroKernel, add_to_partial, dots, fill_starts, multiply_tile, prefetch_partial};
 use crate::matmul::activation::{PanelView, TOKENS_PER_PANEL, group_factors};
 use crate::matmul::integers::{IntegerFormat, Offsets, Q2K, Q3K, Q4K, Q5K, Q6K, SPAN, SubScaled};
 
@@ -267,5 +267,19 @@ unsafe fn finish<B: SubScaled>(_: &IntegerFormat, row: &mut TileRow<'_>) {
         // SAFETY: the array has sixteen numbers.
         unsafe { _mm512_storeu_ps(row.squares.as_mut_ptr(), _mm512_cvtepi32_ps(squares)) };
     }
-    keep_starts(row, B::GROUP);
+    fill_starts(row, B::GROUP);
+}
+
+/// Sums of neighbours: eight from each of the two.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn sums_of_two(a: __m512i, b: __m512i) -> __m512i {
+    let pairs = |v| _mm512_cvtepi64_epi32(_mm512_add_epi32(v, _mm512_srli_epi64::<32>(v)));
+    join(pairs(a), pairs(b))
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn join(low: __m256i, high: __m256i) -> __m512i {
+    _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high)
 }
