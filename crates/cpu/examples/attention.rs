@@ -1,4 +1,5 @@
-//! Speed of the attention kernels on one thread: `cargo run --release -p ascua-cpu --example attention -- avx2`.
+//! Speed of the attention kernels on one thread: `cargo run --release -p ascua-cpu --example attention -- avx2`,
+//! or `-- avx2 exact` with products in F32 only.
 //!
 //! Prints the shortest of many times, so that other load on the machine matters little.
 
@@ -6,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use ascua_cpu::attention::{Attend, AttentionKernel, AttentionSpec, KvLayer, ValueSource};
 use ascua_cpu::isa::Isa;
-use ascua_cpu::matmul::{InputRows, OutputRows};
+use ascua_cpu::matmul::{InputRows, OutputRows, Precision};
 use ascua_gguf::TensorType;
 use ascua_graph::Run;
 
@@ -34,13 +35,17 @@ const CASES: [Case; 14] = [
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let isa = std::env::args().nth(1).map_or(Ok(Isa::detect()), |name| name.parse())?;
+    let precision = match std::env::args().nth(2).as_deref() {
+        Some("exact") => Precision::Exact,
+        _ => Precision::Quantised,
+    };
     for case in CASES {
-        measure(isa, case)?;
+        measure(isa, precision, case)?;
     }
     Ok(())
 }
 
-fn measure(isa: Isa, case: Case) -> Result<(), Box<dyn std::error::Error>> {
+fn measure(isa: Isa, precision: Precision, case: Case) -> Result<(), Box<dyn std::error::Error>> {
     let (heads, kv_heads, size, history, tokens, cache_type) = case;
     let spec = AttentionSpec {
         heads,
@@ -56,7 +61,7 @@ fn measure(isa: Isa, case: Case) -> Result<(), Box<dyn std::error::Error>> {
         values: ValueSource::Cache(cache_type),
         block_tokens: BLOCK_TOKENS,
     };
-    let kernel = AttentionKernel::new(spec, isa)?;
+    let kernel = AttentionKernel::new(spec, precision, isa)?;
     let blocks: Vec<u32> = (0..(history + tokens).div_ceil(BLOCK_TOKENS) as u32).collect();
     let mut keys = vec![0u8; blocks.len() * kernel.key_block_bytes()];
     let mut values = vec![0u8; blocks.len() * kernel.value_block_bytes()];

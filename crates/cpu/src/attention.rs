@@ -6,8 +6,9 @@
 //! barrier is needed.
 //!
 //! Invariants: no memory grows with tokens × history. How work is cut depends on the runs only, never on the number of
-//! threads, and parts are put together in order: the result has the same bits however many threads there are. Arithmetic
-//! is F32; keys and values are as exact as their cache type.
+//! threads, and parts are put together in order: the result has the same bits however many threads there are. Keys and
+//! values are as exact as their cache type. Arithmetic is F32, but for the products of many rows, which are of 16-bit
+//! integers where those are faster, unless F32 was asked for (`docs/decisions/0008-attention-in-16-bits.md`).
 
 mod codec;
 mod few_rows;
@@ -20,7 +21,7 @@ use ascua_graph::Run;
 
 use crate::isa::{Isa, IsaError};
 use crate::lanes::dispatch;
-use crate::matmul::{InputRows, OutputRows};
+use crate::matmul::{InputRows, OutputRows, Precision};
 use codec::Codec;
 use tiling::Tiling;
 
@@ -141,6 +142,7 @@ pub enum UnsupportedAttention {
 #[derive(Clone, Debug)]
 pub struct AttentionKernel {
     isa: Isa,
+    arithmetic: Arithmetic,
     spec: AttentionSpec,
     keys: Rows,
     values: Rows,
@@ -157,6 +159,15 @@ struct Rows {
     bytes: usize,
 }
 
+/// Arithmetic of the products of many rows.
+#[derive(Clone, Copy, Debug)]
+enum Arithmetic {
+    F32,
+    /// 16-bit integers, where the level multiplies two of them in the time of an F32.
+    #[cfg(target_arch = "x86_64")]
+    Int16,
+}
+
 /// Everything a piece of work needs.
 #[derive(Clone, Copy)]
 struct Call<'a> {
@@ -170,11 +181,11 @@ struct Call<'a> {
 const STORE_TOKENS: usize = 8;
 
 impl AttentionKernel {
-    /// Prepares an attention.
+    /// Prepares an attention. With [`Precision::Quantised`] the products of many rows may be of 16-bit integers.
     ///
     /// # Errors
     /// The sizes do not fit together, the cache type cannot hold a head, or the machine lacks the level.
-    pub fn new(spec: AttentionSpec, isa: Isa) -> Result<AttentionKernel, UnsupportedAttention> {
+    pub fn new(spec: AttentionSpec, precision: Precision, isa: Isa) -> Result<AttentionKernel, UnsupportedAttention> {
         let isa = isa.require()?;
         let AttentionSpec { heads, kv_heads, key_size, value_size, .. } = spec;
         if heads == 0 || kv_heads == 0 || !heads.is_multiple_of(kv_heads) {
@@ -197,7 +208,12 @@ impl AttentionKernel {
             ValueSource::KeyPrefix => keys,
         };
         let slopes = spec.alibi_max_bias.map(|max_bias| ascua_graph::ops::alibi_slopes(heads, max_bias));
-        Ok(AttentionKernel { isa, spec, keys, values, slopes })
+        let arithmetic = match precision {
+            #[cfg(target_arch = "x86_64")]
+            Precision::Quantised if isa == Isa::Avx512Vnni => Arithmetic::Int16,
+            _ => Arithmetic::F32,
+        };
+        Ok(AttentionKernel { isa, arithmetic, spec, keys, values, slopes })
     }
 
     /// What it computes.
@@ -299,7 +315,11 @@ impl AttentionKernel {
             if call.rows() <= tiling::FEW_ROWS {
                 dispatch(self.isa, few_rows::FewRows(call));
             } else {
-                dispatch(self.isa, many_rows::ManyRows(call));
+                match self.arithmetic {
+                    Arithmetic::F32 => dispatch(self.isa, many_rows::ManyRows(call)),
+                    #[cfg(target_arch = "x86_64")]
+                    Arithmetic::Int16 => many_rows::attend_with_int16(call),
+                }
             }
         }
     }
@@ -311,7 +331,7 @@ impl AttentionKernel {
 
     /// Most rows (tokens × heads of the group) of a tile.
     fn tile_rows(&self) -> usize {
-        tiling::tile_tokens(self.group()) * self.group()
+        tiling::tile_tokens(self) * self.group()
     }
 
     /// # Safety

@@ -460,7 +460,8 @@ impl<'a> Compiler<'a> {
                 CachedValues::KeyPrefix { .. } => ValueSource::KeyPrefix,
             },
         };
-        AttentionKernel::new(spec, self.settings.isa).map_err(|e| Self::unsupported(op.name(), e))
+        let precision = self.settings.options.precision;
+        AttentionKernel::new(spec, precision, self.settings.isa).map_err(|e| Self::unsupported(op.name(), e))
     }
 
     /// Takes the memory of every cache.

@@ -13,6 +13,7 @@ mod profile;
 mod program;
 pub mod roofline;
 pub mod rope;
+mod scales;
 #[cfg(target_arch = "x86_64")]
 mod transpose;
 mod work;

@@ -4,14 +4,19 @@
 //! values are decoded once per tile and read element by element as broadcasts, and the softmax works on whole vectors of
 //! rows, so nothing is ever summed across a vector.
 
+mod float;
+#[cfg(target_arch = "x86_64")]
+mod int16;
+
 use std::ops::Range;
 
 use super::codec::{PADDING, decode};
 use super::tiling::TILE_KEYS;
-use super::{AttentionKernel, Call, ValueSource};
+use super::{Arithmetic, AttentionKernel, Call, ValueSource};
 use crate::lanes::{Kernel, Lanes, exp, tanh};
 
 /// Offsets of the scratch, in numbers.
+#[derive(Clone, Copy)]
 pub(super) struct Layout {
     /// Rows of the tile, in whole vectors of any level.
     lanes: usize,
@@ -29,6 +34,8 @@ pub(super) struct Layout {
     positions: usize,
     firsts: usize,
     slopes: usize,
+    /// What [`Products`] needs besides.
+    products: usize,
     pub(super) floats: usize,
 }
 
@@ -37,13 +44,19 @@ impl Layout {
         let lanes = rows.next_multiple_of(PADDING);
         let key_stride = kernel.spec.key_size.next_multiple_of(PADDING);
         let value_stride = kernel.values.size.next_multiple_of(PADDING);
-        // Queries come first: `[key_size][lanes]`.
-        let keys = kernel.spec.key_size * lanes;
+        // Queries come first: `[key_size][lanes]`, in whole blocks, as integers fill them.
+        let keys = key_stride * lanes;
         let values = keys + TILE_KEYS * key_stride;
         let scores = values + TILE_KEYS * value_stride;
         let sums = scores + TILE_KEYS * lanes;
         let largest = sums + value_stride * lanes;
-        let [totals, factors, positions, firsts, slopes, floats] = std::array::from_fn(|i| largest + (i + 1) * lanes);
+        let [totals, factors, positions, firsts, slopes, products] = std::array::from_fn(|i| largest + (i + 1) * lanes);
+        let floats = products
+            + match kernel.arithmetic {
+                Arithmetic::F32 => 0,
+                #[cfg(target_arch = "x86_64")]
+                Arithmetic::Int16 => int16::floats(lanes, key_stride, value_stride),
+            };
         Layout {
             lanes,
             key_stride,
@@ -58,11 +71,13 @@ impl Layout {
             positions,
             firsts,
             slopes,
+            products,
             floats,
         }
     }
 }
 
+/// Rows of the tile with F32 products, at any level.
 pub(super) struct ManyRows<'a>(pub(super) Call<'a>);
 
 impl Kernel for ManyRows<'_> {
@@ -70,63 +85,61 @@ impl Kernel for ManyRows<'_> {
 
     #[inline(always)]
     unsafe fn run<V: Lanes>(self) {
-        let call = &self.0;
-        let (kernel, tile, rows) = (call.kernel, &call.tile, call.rows());
-        let layout = Layout::new(kernel, rows);
-        let vectors = rows.div_ceil(V::LANES);
-        // SAFETY: the scratch has the layout's size; positions of the tile are in the sequence's blocks.
-        unsafe {
-            let at = |offset: usize| call.scratch.add(offset);
-            prepare::<V>(call, &layout);
-            for keys in tile.keys.tiles() {
-                for (i, position) in keys.clone().enumerate() {
-                    let row = kernel.key_row(&call.step.cache, tile.blocks, position, tile.kv_head);
-                    decode::<V>(kernel.keys.codec, row, kernel.keys.size, at(layout.keys + i * layout.key_stride));
-                    if let ValueSource::Cache(_) = kernel.spec.values {
-                        let row = kernel.value_row(&call.step.cache, tile.blocks, position, tile.kv_head);
-                        let to = at(layout.values + i * layout.value_stride);
-                        decode::<V>(kernel.values.codec, row, kernel.values.size, to);
-                    }
+        // SAFETY: passed on.
+        unsafe { attend::<V, float::Float>(&self.0) }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(super) use int16::attend_with_int16;
+
+/// How the two products of a tile of rows with a tile of keys are computed.
+trait Products<V> {
+    /// Takes over the transposed queries, `[key_size][lanes]` at the start of the scratch.
+    /// # Safety
+    /// As [`ManyRows`]; the same goes for the other functions.
+    unsafe fn new(call: &Call<'_>, layout: &Layout) -> Self;
+    /// `[keys][lanes] = [keys][key_size] * [key_size][lanes]`, of the first `keys` decoded keys and all queries.
+    unsafe fn scores(&mut self, keys: usize, vectors: usize);
+    /// `[value_size][lanes] = [value_size][lanes] * factors + [keys][value_size]^T * [keys][lanes]`: adds the first `keys`
+    /// decoded values, at `values` and `stride` numbers apart, with the weights that are where the scores were.
+    unsafe fn add_values(&mut self, values: *const f32, stride: usize, keys: usize, vectors: usize);
+}
+
+#[inline(always)]
+unsafe fn attend<V: Lanes, P: Products<V>>(call: &Call<'_>) {
+    let (kernel, tile, rows) = (call.kernel, &call.tile, call.rows());
+    let layout = Layout::new(kernel, rows);
+    let vectors = rows.div_ceil(V::LANES);
+    // SAFETY: the scratch has the layout's size; positions of the tile are in the sequence's blocks.
+    unsafe {
+        let at = |offset: usize| call.scratch.add(offset);
+        prepare::<V>(call, &layout);
+        let mut products = P::new(call, &layout);
+        for keys in tile.keys.tiles() {
+            for (i, position) in keys.clone().enumerate() {
+                let row = kernel.key_row(&call.step.cache, tile.blocks, position, tile.kv_head);
+                decode::<V>(kernel.keys.codec, row, kernel.keys.size, at(layout.keys + i * layout.key_stride));
+                if let ValueSource::Cache(_) = kernel.spec.values {
+                    let row = kernel.value_row(&call.step.cache, tile.blocks, position, tile.kv_head);
+                    let to = at(layout.values + i * layout.value_stride);
+                    decode::<V>(kernel.values.codec, row, kernel.values.size, to);
                 }
-                let (values, value_stride) = match kernel.spec.values {
-                    ValueSource::Cache(_) => (at(layout.values), layout.value_stride),
-                    ValueSource::KeyPrefix => (at(layout.keys), layout.key_stride),
-                };
-                // [keys][lanes] = [keys][key_size] * [key_size][lanes]
-                Product {
-                    a: at(layout.keys),
-                    a_row: layout.key_stride,
-                    a_step: 1,
-                    rows: keys.len(),
-                    steps: kernel.spec.key_size,
-                    b: at(0),
-                    stride: layout.lanes,
-                    out: at(layout.scores),
-                    factors: None,
-                }
-                .run::<V>(vectors);
-                for vector in 0..vectors {
-                    weigh::<V>(call, &layout, &keys, vector * V::LANES);
-                }
-                // [value_size][lanes] = [value_size][lanes] * factors + [keys][value_size]^T * [keys][lanes]
-                Product {
-                    a: values,
-                    a_row: 1,
-                    a_step: value_stride,
-                    rows: kernel.spec.value_size,
-                    steps: keys.len(),
-                    b: at(layout.scores),
-                    stride: layout.lanes,
-                    out: at(layout.sums),
-                    factors: Some(at(layout.factors)),
-                }
-                .run::<V>(vectors);
             }
-            for first in (0..rows).step_by(PADDING) {
-                finish_rows::<V>(call, &layout, first);
+            products.scores(keys.len(), vectors);
+            for vector in 0..vectors {
+                weigh::<V>(call, &layout, &keys, vector * V::LANES);
             }
-            call.finish();
+            let (values, value_stride) = match kernel.spec.values {
+                ValueSource::Cache(_) => (at(layout.values), layout.value_stride),
+                ValueSource::KeyPrefix => (at(layout.keys), layout.key_stride),
+            };
+            products.add_values(values, value_stride, keys.len(), vectors);
         }
+        for first in (0..rows).step_by(PADDING) {
+            finish_rows::<V>(call, &layout, first);
+        }
+        call.finish();
     }
 }
 
@@ -250,113 +263,5 @@ unsafe fn weigh<V: Lanes>(call: &Call<'_>, layout: &Layout, keys: &Range<usize>,
         largest.store(at(layout.largest));
         factor.store(at(layout.factors));
         total.store(at(layout.totals));
-    }
-}
-
-/// `out[row][lane] = out[row][lane] * factors[lane] + Σ_step a[row][step] * b[step][lane]`, without factors `out` starts at
-/// zero. `b` and `out` are `stride` numbers from row to row.
-struct Product {
-    a: *const f32,
-    /// From one row of `a` to the next, and from one step to the next.
-    a_row: usize,
-    a_step: usize,
-    rows: usize,
-    steps: usize,
-    b: *const f32,
-    stride: usize,
-    out: *mut f32,
-    factors: Option<*const f32>,
-}
-
-impl Product {
-    /// # Safety
-    /// `a` is readable and `out` writable for `rows` rounded up to [`PADDING`]; the machine has the instructions of `V`.
-    #[inline(always)]
-    unsafe fn run<V: Lanes>(&self, vectors: usize) {
-        let mut vector = 0;
-        // SAFETY: as the caller promises.
-        unsafe {
-            while vector < vectors {
-                // As many sums as hide the latency and fit the registers.
-                vector += match vectors - vector {
-                    4.. if V::REGISTERS >= 32 => self.columns::<V, 6, 4>(vector),
-                    2.. if V::REGISTERS >= 32 => self.columns::<V, 8, 2>(vector),
-                    2.. => self.columns::<V, 6, 2>(vector),
-                    _ => self.columns::<V, 8, 1>(vector),
-                };
-            }
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn columns<V: Lanes, const R: usize, const C: usize>(&self, vector: usize) -> usize {
-        let lane = vector * V::LANES;
-        let mut row = 0;
-        // SAFETY: as the caller of `run` promises; a last block ends below `rows` rounded up to four.
-        unsafe {
-            while row + R <= self.rows {
-                self.block::<V, R, C>(row, lane);
-                row += R;
-            }
-            while row + 2 < self.rows {
-                self.block::<V, 4, C>(row, lane);
-                row += 4;
-            }
-            if row < self.rows {
-                self.block::<V, 2, C>(row, lane);
-            }
-        }
-        C
-    }
-
-    #[inline(always)]
-    unsafe fn block<V: Lanes, const R: usize, const C: usize>(&self, row: usize, lane: usize) {
-        // SAFETY: `R` rows from `row` and `C` vectors from `lane` are inside.
-        unsafe {
-            let (a, b) = (self.a.add(row * self.a_row), self.b.add(lane));
-            let out = self.out.add(row * self.stride + lane);
-            let mut sums = [[V::splat(0.0); C]; R];
-            if let Some(factors) = self.factors {
-                let mut r = 0;
-                while r < R {
-                    let mut c = 0;
-                    while c < C {
-                        let factor = V::load(factors.add(lane + c * V::LANES));
-                        sums[r][c] = V::load(out.add(r * self.stride + c * V::LANES)).mul(factor);
-                        c += 1;
-                    }
-                    r += 1;
-                }
-            }
-            let mut step = 0;
-            while step < self.steps {
-                let mut right = [V::splat(0.0); C];
-                let mut c = 0;
-                while c < C {
-                    right[c] = V::load(b.add(step * self.stride + c * V::LANES));
-                    c += 1;
-                }
-                let mut r = 0;
-                while r < R {
-                    let left = V::splat(*a.add(r * self.a_row + step * self.a_step));
-                    let mut c = 0;
-                    while c < C {
-                        sums[r][c] = left.mul_add(right[c], sums[r][c]);
-                        c += 1;
-                    }
-                    r += 1;
-                }
-                step += 1;
-            }
-            let mut r = 0;
-            while r < R {
-                let mut c = 0;
-                while c < C {
-                    sums[r][c].store(out.add(r * self.stride + c * V::LANES));
-                    c += 1;
-                }
-                r += 1;
-            }
-        }
     }
 }

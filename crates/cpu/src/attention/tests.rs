@@ -108,9 +108,9 @@ impl Batch {
     }
 
     /// Encodes all keys and values and computes the rows of the new tokens in steps of at most `step` tokens.
-    fn run(&self, isa: Isa, threads: usize, step: usize) -> Vec<f32> {
+    fn run(&self, isa: Isa, precision: Precision, threads: usize, step: usize) -> Vec<f32> {
         let case = &self.case;
-        let kernel = AttentionKernel::new(case.spec(), isa).unwrap();
+        let kernel = AttentionKernel::new(case.spec(), precision, isa).unwrap();
         let count = self.blocks.iter().map(Vec::len).sum::<usize>();
         let mut key_cache = vec![0xA5u8; count * kernel.key_block_bytes()];
         let mut value_cache = vec![0xA5u8; count * kernel.value_block_bytes()];
@@ -246,22 +246,41 @@ struct Pointers<'a> {
 // SAFETY: the pointers lead to memory that outlives the job; pieces write apart.
 unsafe impl Sync for Pointers<'_> {}
 
+/// The level whose products may be of integers, if the machine has it.
+fn integers() -> Option<(Isa, Precision)> {
+    Isa::available().into_iter().find(|isa| *isa == Isa::Avx512Vnni).map(|isa| (isa, Precision::Quantised))
+}
+
+/// What an element may be off by.
+fn allowed(precision: Precision) -> f64 {
+    match precision {
+        // F32 rounding of scores of a few units: their exponentials are off by about 1e-6 of themselves.
+        Precision::Exact => 4e-6,
+        Precision::Quantised => 1e-3,
+    }
+}
+
 /// A case at every level against F64, and with the batch cut in other ways and other numbers of threads.
 #[track_caller]
 fn check(case: Case) {
-    let name = case.name();
-    let batch = Batch::new(case);
+    check_batch(&Batch::new(case), 1.0);
+}
+
+/// The same for a batch whose elements may be off by `factor` times as much as usual.
+#[track_caller]
+fn check_batch(batch: &Batch, factor: f64) {
+    let name = batch.case.name();
     let exact = batch.exact();
-    // F32 rounding of scores of a few units: their exponentials are off by about 1e-6 of themselves.
-    let close = |y: f32, expected: f64| (f64::from(y) - expected).abs() <= 4e-6;
-    for isa in Isa::available() {
-        let whole = batch.run(isa, 1, usize::MAX);
+    let close = |y: f32, expected: f64, precision| (f64::from(y) - expected).abs() <= factor * allowed(precision);
+    let levels = Isa::available().into_iter().map(|isa| (isa, Precision::Exact));
+    for (isa, precision) in levels.chain(integers()) {
+        let whole = batch.run(isa, precision, 1, usize::MAX);
         assert_eq!(whole.len(), exact.len());
         for (i, (y, e)) in whole.iter().zip(&exact).enumerate() {
-            assert!(close(*y, *e), "{name} at {isa}: element {i} is {y}, should be {e}");
+            assert!(close(*y, *e, precision), "{name} at {isa}, {precision:?}: element {i} is {y}, should be {e}");
         }
         for threads in [2, 3] {
-            let again = batch.run(isa, threads, usize::MAX);
+            let again = batch.run(isa, precision, threads, usize::MAX);
             assert!(
                 whole.iter().map(|x| x.to_bits()).eq(again.iter().map(|x| x.to_bits())),
                 "{name} at {isa}: {threads} threads differ"
@@ -269,10 +288,12 @@ fn check(case: Case) {
         }
     }
     for step in [1, 7] {
-        for isa in [Isa::Scalar, Isa::detect()] {
+        let levels = [Isa::Scalar, Isa::detect()].map(|isa| (isa, Precision::Exact));
+        for (isa, precision) in levels.into_iter().chain(integers()) {
             // Steps interleave the sequences; compare as sets of rows in sequence order.
-            for (i, (y, e)) in batch.run(isa, 2, step).iter().zip(&exact).enumerate() {
-                assert!(close(*y, *e), "{name} at {isa} by steps of {step}: element {i} is {y}, should be {e}");
+            for (i, (y, e)) in batch.run(isa, precision, 2, step).iter().zip(&exact).enumerate() {
+                let name = format!("{name} at {isa}, {precision:?}, by steps of {step}");
+                assert!(close(*y, *e, precision), "{name}: element {i} is {y}, should be {e}");
             }
         }
     }
@@ -351,9 +372,41 @@ fn values_can_be_a_prefix_of_the_keys() {
 }
 
 #[test]
+fn large_elements_and_zeros() {
+    let mut batch = Batch::new(Case::new(6, 2, 48, &[(0, 90), (20, 11)]));
+    // A bias as large as models have on a few elements of their keys: it is the same for all keys, so it changes nothing.
+    batch.keys.iter_mut().flatten().skip(5).step_by(48).for_each(|k| *k += 200.0);
+    batch.keys[0][2 * 48..4 * 48].fill(0.0);
+    batch.queries[0][6 * 48..8 * 48].fill(0.0);
+    check_batch(&batch, 20.0);
+
+    let mut batch = Batch::new(Case::new(6, 2, 48, &[(0, 90), (20, 11)]));
+    batch.keys.iter_mut().flatten().for_each(|k| *k = 0.0);
+    batch.values.iter_mut().flatten().for_each(|v| *v *= 1e-6);
+    check_batch(&batch, 1e-6);
+}
+
+#[test]
+fn what_is_not_a_number_reaches_the_rows_that_see_it_and_no_other_elements() {
+    let mut batch = Batch::new(Case::new(2, 1, 16, &[(0, 70)]));
+    batch.values[0][30 * 16 + 3] = f32::NAN;
+    let levels = Isa::available().into_iter().map(|isa| (isa, Precision::Exact));
+    for (isa, precision) in levels.chain(integers()) {
+        let out = batch.run(isa, precision, 1, usize::MAX);
+        for (i, y) in out.iter().enumerate() {
+            let (position, element) = (i / 32, i % 16);
+            // Rows before it may share its tile, where it meets a weight of zero.
+            let right = if element == 3 { position < 30 || y.is_nan() } else { y.is_finite() };
+            assert!(right, "{isa}, {precision:?}: element {element} at position {position} is {y}");
+        }
+    }
+}
+
+#[test]
 fn what_cannot_be_computed_is_refused() {
     let spec = Case::new(6, 2, 48, &[]).spec();
-    let refused = |spec: AttentionSpec| AttentionKernel::new(spec, Isa::Scalar).unwrap_err().to_string();
+    let refused =
+        |spec: AttentionSpec| AttentionKernel::new(spec, Precision::Exact, Isa::Scalar).unwrap_err().to_string();
     for (spec, message) in [
         (AttentionSpec { kv_heads: 4, ..spec.clone() }, "6 query heads cannot share 4 key heads"),
         (AttentionSpec { kv_heads: 0, ..spec.clone() }, "6 query heads cannot share 0 key heads"),

@@ -7,13 +7,15 @@ use std::ops::Range;
 
 use ascua_graph::Run;
 
-use super::AttentionKernel;
+use super::{Arithmetic, AttentionKernel};
 
 /// Up to this many rows (tokens × heads that share a key head) a tile keeps the elements of a head in vectors; above, it
 /// keeps rows in vectors.
 pub(super) const FEW_ROWS: usize = 16;
-/// Rows of a large tile: four vectors of AVX-512.
+/// Rows of a large tile in F32: four vectors of AVX-512.
 const TILE_ROWS: usize = 64;
+/// Rows of a large tile in integers, which take longer to make of keys and values.
+const INTEGER_TILE_ROWS: usize = 128;
 /// Keys handled at a time.
 pub(super) const TILE_KEYS: usize = 64;
 /// Pieces to aim at by cutting the history: enough for many threads, few enough to bound the parts' memory.
@@ -21,9 +23,14 @@ pub(super) const MOST_PARTS: usize = 64;
 /// Fewest keys worth a part of their own.
 const PART_KEYS: usize = 256;
 
-/// Tokens of a large tile when `group` query heads share a key head.
-pub(super) fn tile_tokens(group: usize) -> usize {
-    (TILE_ROWS / group).max(1)
+/// Tokens of a large tile.
+pub(super) fn tile_tokens(kernel: &AttentionKernel) -> usize {
+    let rows = match kernel.arithmetic {
+        Arithmetic::F32 => TILE_ROWS,
+        #[cfg(target_arch = "x86_64")]
+        Arithmetic::Int16 => INTEGER_TILE_ROWS,
+    };
+    (rows / kernel.group()).max(1)
 }
 
 /// The cut of one step.
@@ -138,7 +145,7 @@ impl<'a> Tiling<'a> {
 }
 
 fn tokens_per_tile(kernel: &AttentionKernel, run: &Run<'_>) -> usize {
-    if run.len() * kernel.group() <= FEW_ROWS { run.len().max(1) } else { tile_tokens(kernel.group()) }
+    if run.len() * kernel.group() <= FEW_ROWS { run.len().max(1) } else { tile_tokens(kernel) }
 }
 
 fn tiles(kernel: &AttentionKernel, run: &Run<'_>) -> usize {

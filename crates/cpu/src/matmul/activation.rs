@@ -16,10 +16,7 @@ pub(super) use int8::{
 };
 pub(super) use int16::{GROUP as GROUP16, Int16Layout};
 #[cfg(target_arch = "x86_64")]
-pub(super) use {
-    int8::group_factors,
-    int16::{LARGEST as LARGEST16, Panel16},
-};
+pub(super) use int16::{LARGEST as LARGEST16, Panel16};
 
 use super::InputRows;
 

@@ -14,6 +14,7 @@ mod tests;
 use crate::isa::Isa;
 use crate::lanes::{Kernel, Lanes, dispatch};
 use crate::matmul::InputRows;
+use crate::scales::group_factors;
 use outliers::FindOutliers;
 pub(in crate::matmul) use outliers::{Columns, Outliers};
 
@@ -366,21 +367,8 @@ fn quantise<const GROUP: usize>(x: &[f32; GROUP], values: &mut [i8; GROUP]) -> f
     scale
 }
 
-/// The scale of a group whose largest magnitude becomes `levels`, and what its elements are multiplied with: zero for a
-/// group of zeros and for one that is not finite, whose scale is not either.
-#[inline(always)]
-pub(in crate::matmul) fn group_factors(largest: f32, levels: f32) -> (f32, f32) {
-    if (SMALLEST..f32::INFINITY).contains(&largest) {
-        (largest / levels, levels / largest)
-    } else {
-        (if largest < SMALLEST { 0.0 } else { f32::NAN }, 0.0)
-    }
-}
-
 /// The largest integer.
 const LARGEST: f32 = 127.0;
-/// Below this a group counts as zero: its inverse would overflow.
-pub(super) const SMALLEST: f32 = 1e-30;
 
 #[inline(always)]
 fn sum(values: &[i8]) -> i32 {

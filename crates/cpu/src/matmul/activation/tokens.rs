@@ -2,8 +2,9 @@
 
 use std::arch::x86_64::*;
 
-use super::int8::{SMALLEST, TOKENS_PER_PANEL};
+use super::int8::TOKENS_PER_PANEL;
 use crate::matmul::InputRows;
+use crate::scales::lane_factors;
 use crate::transpose::largest_lanes;
 
 /// The tokens of a panel; those beyond the last, and columns beyond the last, are read as zeros, and what is above a
@@ -84,16 +85,10 @@ impl Tokens {
                 *largest = _mm512_mask_max_epi32(*largest, _mm512_cmple_epi32_mask(x, limit), *largest, x);
             }
         }
-        let bits = largest_lanes(&largest);
-        let infinite = _mm512_cmpge_epi32_mask(bits, _mm512_set1_epi32(0x7f80_0000));
-        let largest = _mm512_castsi512_ps(bits);
-        let counts = _mm512_cmp_ps_mask::<_CMP_GE_OQ>(largest, _mm512_set1_ps(SMALLEST)) & !infinite;
-        let levels = _mm512_set1_ps(levels);
-        let scales = _mm512_maskz_div_ps(counts, largest, levels);
-        let scales = _mm512_mask_blend_ps(infinite, scales, _mm512_set1_ps(f32::NAN));
+        let (scales, of_lanes) = lane_factors(_mm512_castsi512_ps(largest_lanes(&largest)), levels);
         let mut inverses = [0.0; TOKENS_PER_PANEL];
         // SAFETY: the array has sixteen floats.
-        unsafe { _mm512_storeu_ps(inverses.as_mut_ptr(), _mm512_maskz_div_ps(counts, levels, largest)) };
+        unsafe { _mm512_storeu_ps(inverses.as_mut_ptr(), of_lanes) };
         Factors { scales, inverses }
     }
 }

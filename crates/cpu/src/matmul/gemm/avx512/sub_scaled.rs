@@ -14,8 +14,9 @@ use ascua_gguf::TensorType;
 
 use super::super::{DecodeRow, Extent, FinishRow, GROUPS, MultiplyTile, Partial, Tile, TileRow};
 use super::{MicroKernel, add_to_partial, dots, fill_starts, multiply_tile, prefetch_partial};
-use crate::matmul::activation::{PanelView, TOKENS_PER_PANEL, group_factors};
+use crate::matmul::activation::{PanelView, TOKENS_PER_PANEL};
 use crate::matmul::integers::{IntegerFormat, Offsets, Q2K, Q3K, Q4K, Q5K, Q6K, SPAN, SubScaled};
+use crate::scales::group_factors;
 
 /// The largest magnitude of activations.
 const LARGEST_X: i32 = 127;

@@ -3,8 +3,9 @@
 use std::arch::x86_64::*;
 
 use super::{Extent, GROUP, Int16Layout, Partial, SPAN, Tile};
-use crate::matmul::activation::{LARGEST16, Panel16, TOKENS_PER_PANEL, group_factors};
+use crate::matmul::activation::{LARGEST16, Panel16, TOKENS_PER_PANEL};
 use crate::matmul::gemm::avx512::{prefetch_next, prefetch_results};
+use crate::scales::group_factors;
 
 /// How sixteen weights of 16 bits become F32.
 pub(super) trait Half {

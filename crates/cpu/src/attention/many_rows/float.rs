@@ -1,0 +1,168 @@
+//! The products in F32, at any level.
+
+use super::super::Call;
+use super::{Layout, Products};
+use crate::lanes::Lanes;
+
+pub(super) struct Float {
+    layout: Layout,
+    scratch: *mut f32,
+    key_size: usize,
+    value_size: usize,
+}
+
+impl<V: Lanes> Products<V> for Float {
+    #[inline(always)]
+    unsafe fn new(call: &Call<'_>, layout: &Layout) -> Float {
+        let spec = &call.kernel.spec;
+        Float { layout: *layout, scratch: call.scratch, key_size: spec.key_size, value_size: spec.value_size }
+    }
+
+    #[inline(always)]
+    unsafe fn scores(&mut self, keys: usize, vectors: usize) {
+        let layout = &self.layout;
+        // SAFETY: the scratch has the layout's size.
+        unsafe {
+            Product {
+                a: self.scratch.add(layout.keys),
+                a_row: layout.key_stride,
+                a_step: 1,
+                rows: keys,
+                steps: self.key_size,
+                b: self.scratch,
+                stride: layout.lanes,
+                out: self.scratch.add(layout.scores),
+                factors: None,
+            }
+            .run::<V>(vectors);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn add_values(&mut self, values: *const f32, stride: usize, keys: usize, vectors: usize) {
+        let layout = &self.layout;
+        // SAFETY: the scratch has the layout's size.
+        unsafe {
+            Product {
+                a: values,
+                a_row: 1,
+                a_step: stride,
+                rows: self.value_size,
+                steps: keys,
+                b: self.scratch.add(layout.scores),
+                stride: layout.lanes,
+                out: self.scratch.add(layout.sums),
+                factors: Some(self.scratch.add(layout.factors)),
+            }
+            .run::<V>(vectors);
+        }
+    }
+}
+
+/// `out[row][lane] = out[row][lane] * factors[lane] + Σ_step a[row][step] * b[step][lane]`, without factors `out` starts at
+/// zero. `b` and `out` are `stride` numbers from row to row.
+struct Product {
+    a: *const f32,
+    /// From one row of `a` to the next, and from one step to the next.
+    a_row: usize,
+    a_step: usize,
+    rows: usize,
+    steps: usize,
+    b: *const f32,
+    stride: usize,
+    out: *mut f32,
+    factors: Option<*const f32>,
+}
+
+impl Product {
+    /// # Safety
+    /// `a` is readable and `out` writable for `rows` rounded up to [`PADDING`]; the machine has the instructions of `V`.
+    #[inline(always)]
+    unsafe fn run<V: Lanes>(&self, vectors: usize) {
+        let mut vector = 0;
+        // SAFETY: as the caller promises.
+        unsafe {
+            while vector < vectors {
+                // As many sums as hide the latency and fit the registers.
+                vector += match vectors - vector {
+                    4.. if V::REGISTERS >= 32 => self.columns::<V, 6, 4>(vector),
+                    2.. if V::REGISTERS >= 32 => self.columns::<V, 8, 2>(vector),
+                    2.. => self.columns::<V, 6, 2>(vector),
+                    _ => self.columns::<V, 8, 1>(vector),
+                };
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn columns<V: Lanes, const R: usize, const C: usize>(&self, vector: usize) -> usize {
+        let lane = vector * V::LANES;
+        let mut row = 0;
+        // SAFETY: as the caller of `run` promises; a last block ends below `rows` rounded up to four.
+        unsafe {
+            while row + R <= self.rows {
+                self.block::<V, R, C>(row, lane);
+                row += R;
+            }
+            while row + 2 < self.rows {
+                self.block::<V, 4, C>(row, lane);
+                row += 4;
+            }
+            if row < self.rows {
+                self.block::<V, 2, C>(row, lane);
+            }
+        }
+        C
+    }
+
+    #[inline(always)]
+    unsafe fn block<V: Lanes, const R: usize, const C: usize>(&self, row: usize, lane: usize) {
+        // SAFETY: `R` rows from `row` and `C` vectors from `lane` are inside.
+        unsafe {
+            let (a, b) = (self.a.add(row * self.a_row), self.b.add(lane));
+            let out = self.out.add(row * self.stride + lane);
+            let mut sums = [[V::splat(0.0); C]; R];
+            if let Some(factors) = self.factors {
+                let mut r = 0;
+                while r < R {
+                    let mut c = 0;
+                    while c < C {
+                        let factor = V::load(factors.add(lane + c * V::LANES));
+                        sums[r][c] = V::load(out.add(r * self.stride + c * V::LANES)).mul(factor);
+                        c += 1;
+                    }
+                    r += 1;
+                }
+            }
+            let mut step = 0;
+            while step < self.steps {
+                let mut right = [V::splat(0.0); C];
+                let mut c = 0;
+                while c < C {
+                    right[c] = V::load(b.add(step * self.stride + c * V::LANES));
+                    c += 1;
+                }
+                let mut r = 0;
+                while r < R {
+                    let left = V::splat(*a.add(r * self.a_row + step * self.a_step));
+                    let mut c = 0;
+                    while c < C {
+                        sums[r][c] = left.mul_add(right[c], sums[r][c]);
+                        c += 1;
+                    }
+                    r += 1;
+                }
+                step += 1;
+            }
+            let mut r = 0;
+            while r < R {
+                let mut c = 0;
+                while c < C {
+                    sums[r][c].store(out.add(r * self.stride + c * V::LANES));
+                    c += 1;
+                }
+                r += 1;
+            }
+        }
+    }
+}

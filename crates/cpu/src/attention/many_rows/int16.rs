@@ -1,0 +1,357 @@
+//! The products in 16-bit integers with AVX-512 VNNI: two multiplications where F32 has one.
+//!
+//! Queries and keys are scaled so that their norms become [`LARGEST`]: then no partial sum of a product leaves 31 bits,
+//! however the elements are spread, and rounding is off by 1e-5 of the norms. Weights of a tile's keys are scaled so that
+//! each row's sum is [`LARGEST`], and values so that the largest of each element is.
+
+use std::arch::x86_64::*;
+
+use super::super::Call;
+use super::super::codec::PADDING;
+use super::super::tiling::TILE_KEYS;
+use super::{Layout, Products, attend};
+use crate::lanes::Avx512;
+use crate::scales::{group_factors, lane_factors};
+
+/// The largest integer.
+const LARGEST: f32 = 32767.0;
+/// Elements of two vectors: integers of the first are the lower halves of what those of the second are the upper of.
+const PAIRED: usize = 2 * PADDING;
+
+/// # Safety
+/// As [`super::ManyRows`], on a machine with AVX-512 VNNI.
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+pub(in crate::attention) unsafe fn attend_with_int16(call: Call<'_>) {
+    // SAFETY: passed on.
+    unsafe { attend::<Avx512, Int16>(&call) }
+}
+
+/// Scratch that the integers take, in numbers of 32 bits.
+pub(super) fn floats(lanes: usize, key_stride: usize, value_stride: usize) -> usize {
+    let keys = TILE_KEYS * (key_stride.next_multiple_of(PAIRED) / 2 + 1);
+    let values = value_stride * (TILE_KEYS / 2 + 1);
+    keys + values + 2 * lanes
+}
+
+/// Everything that is read as integers lies in pairs of 16 bits.
+struct Int16 {
+    layout: Layout,
+    key_size: usize,
+    value_size: usize,
+    /// Decoded keys.
+    floats: *const f32,
+    /// `[pairs][lanes]`, where the F32 queries were.
+    queries: *mut i32,
+    query_scales: *mut f32,
+    /// `[keys][pairs]`
+    keys: *mut i32,
+    key_scales: *mut f32,
+    /// `[keys / 2][value_size]`
+    values: *mut i32,
+    value_scales: *mut f32,
+    /// F32 scores and weights; then the weights are `[keys / 2][lanes]` integers.
+    scores: *mut f32,
+    weight_scales: *mut f32,
+    sums: *mut f32,
+    /// On the sums so far.
+    factors: *const f32,
+}
+
+impl Products<Avx512> for Int16 {
+    #[inline(always)]
+    unsafe fn new(call: &Call<'_>, layout: &Layout) -> Int16 {
+        let spec = &call.kernel.spec;
+        // SAFETY: the scratch has the layout's size.
+        unsafe {
+            let at = |offset: usize| call.scratch.add(offset);
+            let query_scales = at(layout.products);
+            let weight_scales = query_scales.add(layout.lanes);
+            let key_scales = weight_scales.add(layout.lanes);
+            let value_scales = key_scales.add(TILE_KEYS);
+            let values = value_scales.add(layout.value_stride);
+            let keys = values.add(layout.value_stride * TILE_KEYS / 2);
+            let products = Int16 {
+                layout: *layout,
+                key_size: spec.key_size,
+                value_size: spec.value_size,
+                floats: at(layout.keys),
+                queries: call.scratch.cast(),
+                query_scales,
+                keys: keys.cast(),
+                key_scales,
+                values: values.cast(),
+                value_scales,
+                scores: at(layout.scores),
+                weight_scales,
+                sums: at(layout.sums),
+                factors: at(layout.factors),
+            };
+            products.round_queries();
+            products
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn scores(&mut self, keys: usize, vectors: usize) {
+        let pairs = self.pairs();
+        // SAFETY: the pointers have room for a tile.
+        unsafe {
+            for key in 0..keys {
+                self.round_key(key);
+            }
+            Product {
+                a: self.keys,
+                a_row: pairs,
+                a_step: 1,
+                rows: keys,
+                steps: pairs,
+                b: self.queries,
+                stride: self.layout.lanes,
+                out: self.scores,
+                row_scales: self.key_scales,
+                lane_scales: self.query_scales,
+                factors: None,
+            }
+            .run(vectors);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn add_values(&mut self, values: *const f32, stride: usize, keys: usize, vectors: usize) {
+        // SAFETY: the pointers have room for a tile.
+        unsafe {
+            for element in (0..self.value_size).step_by(PADDING) {
+                self.round_values(values.add(element), stride, keys, element);
+            }
+            for vector in 0..vectors {
+                self.round_weights(keys, vector * PADDING);
+            }
+            Product {
+                a: self.values,
+                a_row: 1,
+                a_step: self.layout.value_stride,
+                rows: self.value_size,
+                steps: keys.div_ceil(2),
+                b: self.scores.cast(),
+                stride: self.layout.lanes,
+                out: self.sums,
+                row_scales: self.value_scales,
+                lane_scales: self.weight_scales,
+                factors: Some(self.factors),
+            }
+            .run(vectors);
+        }
+    }
+}
+
+impl Int16 {
+    /// Pairs of a key's elements.
+    #[inline(always)]
+    fn pairs(&self) -> usize {
+        self.key_size.next_multiple_of(PAIRED) / 2
+    }
+
+    /// Every pair takes the place of an element that was read before.
+    #[inline(always)]
+    unsafe fn round_queries(&self) {
+        let lanes = self.layout.lanes;
+        for lane in (0..lanes).step_by(PADDING) {
+            // SAFETY: rows of `lanes` numbers, of which those below `key_size` are queries.
+            unsafe {
+                let row = |i: usize| self.queries.add(i * lanes + lane);
+                let mut squares = _mm512_setzero_ps();
+                for i in 0..self.key_size {
+                    let x = _mm512_loadu_ps(row(i).cast());
+                    squares = _mm512_fmadd_ps(x, x, squares);
+                }
+                let (scales, inverses) = lane_factors(_mm512_sqrt_ps(squares), LARGEST);
+                _mm512_storeu_ps(self.query_scales.add(lane), scales);
+                for first in (0..self.key_size).step_by(PAIRED) {
+                    for i in first..first + PADDING {
+                        let element = |i: usize| match i < self.key_size {
+                            true => _mm512_loadu_ps(row(i).cast()),
+                            false => _mm512_setzero_ps(),
+                        };
+                        let pair = round_pair(element(i), element(i + PADDING), inverses);
+                        _mm512_storeu_si512(row(first / 2 + i - first).cast(), pair);
+                    }
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn round_key(&self, key: usize) {
+        let stride = self.layout.key_stride;
+        // SAFETY: a decoded key is `key_stride` numbers, whole vectors that end with zeros.
+        unsafe {
+            let from = self.floats.add(key * stride);
+            let mut squares = _mm512_setzero_ps();
+            for i in (0..stride).step_by(PADDING) {
+                let x = _mm512_loadu_ps(from.add(i));
+                squares = _mm512_fmadd_ps(x, x, squares);
+            }
+            let (scale, inverse) = group_factors(_mm512_reduce_add_ps(squares).sqrt(), LARGEST);
+            *self.key_scales.add(key) = scale;
+            let inverse = _mm512_set1_ps(inverse);
+            let to = self.keys.add(key * self.pairs());
+            for i in (0..stride).step_by(PAIRED) {
+                let upper = match i + PADDING < stride {
+                    true => _mm512_loadu_ps(from.add(i + PADDING)),
+                    false => _mm512_setzero_ps(),
+                };
+                let pair = round_pair(_mm512_loadu_ps(from.add(i)), upper, inverse);
+                _mm512_storeu_si512(to.add(i / 2).cast(), pair);
+            }
+        }
+    }
+
+    /// Sixteen elements, from `element` on, of all values.
+    #[inline(always)]
+    unsafe fn round_values(&self, from: *const f32, stride: usize, keys: usize, element: usize) {
+        // SAFETY: decoded values are whole vectors.
+        unsafe {
+            let value = |key: usize| _mm512_loadu_ps(from.add(key * stride));
+            let mut largest = _mm512_setzero_si512();
+            for key in 0..keys {
+                // As integers, magnitudes order like the floats, and infinities and NaN come last.
+                largest = _mm512_max_epi32(largest, _mm512_castps_si512(_mm512_abs_ps(value(key))));
+            }
+            let (scales, inverses) = lane_factors(_mm512_castsi512_ps(largest), LARGEST);
+            _mm512_storeu_ps(self.value_scales.add(element), scales);
+            for pair in 0..keys.div_ceil(2) {
+                let upper = if 2 * pair + 1 < keys { value(2 * pair + 1) } else { _mm512_setzero_ps() };
+                let to = self.values.add(pair * self.layout.value_stride + element);
+                _mm512_storeu_si512(to.cast(), round_pair(value(2 * pair), upper, inverses));
+            }
+        }
+    }
+
+    /// The weights of a vector of rows, from `lane` on. Every pair takes the place of a weight that was read before.
+    #[inline(always)]
+    unsafe fn round_weights(&self, keys: usize, lane: usize) {
+        // SAFETY: rows of `lanes` weights.
+        unsafe {
+            let row = |i: usize| self.scores.add(i * self.layout.lanes + lane);
+            let mut sums = [_mm512_setzero_ps(); 2];
+            for key in 0..keys {
+                sums[key % 2] = _mm512_add_ps(sums[key % 2], _mm512_loadu_ps(row(key)));
+            }
+            let (scales, inverses) = lane_factors(_mm512_add_ps(sums[0], sums[1]), LARGEST);
+            _mm512_storeu_ps(self.weight_scales.add(lane), scales);
+            for pair in 0..keys.div_ceil(2) {
+                let upper = if 2 * pair + 1 < keys { _mm512_loadu_ps(row(2 * pair + 1)) } else { _mm512_setzero_ps() };
+                let integers = round_pair(_mm512_loadu_ps(row(2 * pair)), upper, inverses);
+                _mm512_storeu_si512(row(pair).cast(), integers);
+            }
+        }
+    }
+}
+
+/// Rounds both, times `inverses`, to 16 bits: the first to the lower halves, the second to the upper.
+#[inline(always)]
+unsafe fn round_pair(lower: __m512, upper: __m512, inverses: __m512) -> __m512i {
+    // SAFETY: AVX-512 is the caller's.
+    unsafe {
+        let lower = _mm512_cvtps_epi32(_mm512_mul_ps(lower, inverses));
+        let upper = _mm512_cvtps_epi32(_mm512_mul_ps(upper, inverses));
+        _mm512_mask_blend_epi16(0xaaaa_aaaa, lower, _mm512_slli_epi32::<16>(upper))
+    }
+}
+
+/// `out[row][lane] = out[row][lane] * factors[lane] + row_scales[row] * lane_scales[lane] * Σ_step a[row][step] *
+/// b[step][lane]`, where each step is a pair; without factors `out` starts at zero. `b` and `out` are `stride` numbers
+/// from row to row.
+struct Product {
+    a: *const i32,
+    /// From one row of `a` to the next, and from one step to the next.
+    a_row: usize,
+    a_step: usize,
+    rows: usize,
+    steps: usize,
+    b: *const i32,
+    stride: usize,
+    out: *mut f32,
+    row_scales: *const f32,
+    lane_scales: *const f32,
+    factors: Option<*const f32>,
+}
+
+impl Product {
+    /// # Safety
+    /// `a` is readable and `out` writable for `rows` rounded up to [`PADDING`]; the machine has AVX-512 VNNI.
+    #[inline(always)]
+    unsafe fn run(&self, vectors: usize) {
+        let mut vector = 0;
+        // SAFETY: as the caller promises.
+        unsafe {
+            while vector < vectors {
+                vector += match vectors - vector {
+                    4.. => self.columns::<6, 4>(vector),
+                    2.. => self.columns::<8, 2>(vector),
+                    _ => self.columns::<8, 1>(vector),
+                };
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn columns<const R: usize, const C: usize>(&self, vector: usize) -> usize {
+        let lane = vector * PADDING;
+        let mut row = 0;
+        // SAFETY: as the caller of `run` promises; a last block ends below `rows` rounded up to four.
+        unsafe {
+            while row + R <= self.rows {
+                self.block::<R, C>(row, lane);
+                row += R;
+            }
+            while row + 2 < self.rows {
+                self.block::<4, C>(row, lane);
+                row += 4;
+            }
+            if row < self.rows {
+                self.block::<2, C>(row, lane);
+            }
+        }
+        C
+    }
+
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop)] // several arrays walk together
+    unsafe fn block<const R: usize, const C: usize>(&self, row: usize, lane: usize) {
+        // SAFETY: `R` rows from `row` and `C` vectors from `lane` are inside.
+        unsafe {
+            let (a, b) = (self.a.add(row * self.a_row), self.b.add(lane));
+            let mut sums = [[_mm512_setzero_si512(); C]; R];
+            for step in 0..self.steps {
+                let mut right = [_mm512_setzero_si512(); C];
+                for c in 0..C {
+                    right[c] = _mm512_loadu_si512(b.add(step * self.stride + c * PADDING).cast());
+                }
+                for r in 0..R {
+                    let left = _mm512_set1_epi32(*a.add(r * self.a_row + step * self.a_step));
+                    for c in 0..C {
+                        sums[r][c] = _mm512_dpwssd_epi32(sums[r][c], left, right[c]);
+                    }
+                }
+            }
+            for r in 0..R {
+                let row_scale = _mm512_set1_ps(*self.row_scales.add(row + r));
+                for c in 0..C {
+                    let lane = lane + c * PADDING;
+                    let out = self.out.add((row + r) * self.stride + lane);
+                    let scale = _mm512_mul_ps(row_scale, _mm512_loadu_ps(self.lane_scales.add(lane)));
+                    let sum = _mm512_cvtepi32_ps(sums[r][c]);
+                    let result = match self.factors {
+                        Some(factors) => {
+                            let before = _mm512_mul_ps(_mm512_loadu_ps(out), _mm512_loadu_ps(factors.add(lane)));
+                            _mm512_fmadd_ps(sum, scale, before)
+                        }
+                        None => _mm512_mul_ps(sum, scale),
+                    };
+                    _mm512_storeu_ps(out, result);
+                }
+            }
+        }
+    }
+}
