@@ -48,6 +48,22 @@ pub(crate) trait Lanes: Copy {
     /// # Safety
     /// As [`Lanes::splat`]; `from` is readable for `count` numbers.
     unsafe fn load_first(from: *const f32, count: usize) -> Self;
+    /// A number for each bit of `mask`, in order from `from` on, and zeros for the lanes that have none.
+    /// # Safety
+    /// As [`Lanes::splat`]; `from` is readable for as many numbers, and the mask has bits of lanes only.
+    #[inline(always)]
+    unsafe fn expand(mask: u16, mut from: *const f32) -> Self {
+        let (mut lanes, mut left) = ([0.0; 16], mask);
+        // SAFETY: says the caller.
+        unsafe {
+            while left != 0 {
+                lanes[left.trailing_zeros() as usize] = *from;
+                from = from.add(1);
+                left &= left - 1;
+            }
+            Self::load(lanes.as_ptr())
+        }
+    }
     /// A vector of half-precision numbers.
     /// # Safety
     /// As [`Lanes::load`].

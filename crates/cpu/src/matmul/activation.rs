@@ -11,9 +11,7 @@ mod int8;
 mod tokens;
 
 pub(super) use float::FloatLayout;
-pub(super) use int8::{
-    ActivationGroup, Columns, Int8Layout, Outliers, PanelView, Panels, RowOrder, RowView, TOKENS_PER_PANEL,
-};
+pub(super) use int8::{ActivationGroup, Columns, Int8Layout, PanelView, Panels, RowOrder, RowView, TOKENS_PER_PANEL};
 pub(super) use int16::{GROUP as GROUP16, Int16Layout};
 #[cfg(target_arch = "x86_64")]
 pub(super) use int16::{LARGEST as LARGEST16, Panel16};

@@ -29,7 +29,7 @@ use super::integers::{IntegerFormat, Offsets, SPAN};
 use super::quantised::Task;
 use crate::isa::Isa;
 use crate::lanes::dispatch;
-use outliers::{AddOutliers, DecodedRows, OutlierWeights};
+use outliers::{AddOutliers, KeepWeights, OutlierWeights};
 use tiles::{Extent, Partial, TILE_ROWS, Tiled, prefetch};
 
 const GROUPS: usize = SPAN / 16;
@@ -223,14 +223,18 @@ impl Tiled for Tiles<'_> {
             // SAFETY: as above.
             unsafe { (self.gemm.finish)(format, &mut tile.row(row)) };
         }
-        let rows = DecodedRows {
-            values: &tile.values[..count],
-            scales: &tile.scales[..count],
-            offsets: &tile.offsets[..count],
+        let keep = KeepWeights {
+            values: &tile.values,
+            scales: &tile.scales,
+            offsets: &tile.offsets,
+            rows: count,
             group: format.group,
+            task,
+            span: cols.start / SPAN,
+            kept: &mut tile.outliers,
         };
-        // SAFETY: the activations are panels, which have the columns.
-        unsafe { tile.outliers.keep(rows, task, cols.start / SPAN) };
+        // SAFETY: the activations are panels, which have the columns; the machine has their level.
+        unsafe { dispatch(task.layout.isa, keep) };
     }
 
     unsafe fn multiply(&self, tile: &Tile, extent: Extent<'_>, partial: *mut Partial) {

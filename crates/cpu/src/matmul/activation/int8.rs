@@ -15,8 +15,8 @@ use crate::isa::Isa;
 use crate::lanes::{Kernel, Lanes, dispatch};
 use crate::matmul::InputRows;
 use crate::scales::group_factors;
+pub(in crate::matmul) use outliers::Columns;
 use outliers::FindOutliers;
-pub(in crate::matmul) use outliers::{Columns, Outliers};
 
 /// Tokens of one panel: 32-bit lanes of the widest vectors.
 pub(in crate::matmul) const TOKENS_PER_PANEL: usize = 16;

@@ -1,8 +1,10 @@
 //! The part of a panel's outliers: what the integers of the panel leave out is multiplied in F32.
 
+use std::mem::MaybeUninit;
+
 use super::{Extent, GROUPS, Partial, SPAN, TILE_ROWS, Tile};
 use crate::lanes::{Kernel, Lanes};
-use crate::matmul::activation::{Columns, Outliers, TOKENS_PER_PANEL};
+use crate::matmul::activation::{Columns, TOKENS_PER_PANEL};
 use crate::matmul::quantised::Task;
 
 /// The weights of a tile that outliers meet.
@@ -16,43 +18,100 @@ pub(super) struct OutlierWeights {
     weights: [[f32; TILE_ROWS]; SPAN],
 }
 
-/// The rows of a decoded tile, before their weights of outliers are.
-pub(super) struct DecodedRows<'a> {
-    pub values: &'a [[i8; SPAN]],
-    pub scales: &'a [[f32; GROUPS]],
-    pub offsets: &'a [[f32; GROUPS]],
-    /// Elements that share a scale.
-    pub group: usize,
-}
-
 impl OutlierWeights {
-    /// Keeps the weights of `span` that any of the task's outliers meets.
-    ///
-    /// # Safety
-    /// The task's panels are prepared and have the span.
-    pub unsafe fn keep(&mut self, rows: DecodedRows<'_>, task: &Task<'_>, span: usize) {
-        let mut present = Columns::default();
-        for panel in 0..task.layout.pieces(task.tokens) {
-            // SAFETY: the caller vouches for the panels and the span.
-            let outliers = unsafe { task.layout.outliers(task.prepared, panel).of_span(span) };
-            outliers.cols.iter().for_each(|col| present.insert(usize::from(*col)));
-        }
-        self.count = 0;
-        for ((place, weights), col) in self.weights.iter_mut().enumerate().zip(present.iter()) {
-            self.places[col] = place as u8;
-            self.count += 1;
-            let group = col / rows.group % GROUPS;
-            let of_rows = rows.values.iter().zip(rows.scales).zip(rows.offsets);
-            for (weight, ((values, scales), offsets)) in weights.iter_mut().zip(of_rows) {
-                *weight = f32::from(values[col]) * scales[group] + offsets[group];
-            }
-        }
-    }
-
     /// The weights of all rows in a column that has an outlier.
     #[inline(always)]
     fn column(&self, col: u8) -> &[f32; TILE_ROWS] {
         &self.weights[usize::from(self.places[usize::from(col)])]
+    }
+}
+
+/// Keeps the weights of a decoded tile that any of the task's outliers meets.
+///
+/// Its maker vouches that the task's panels are prepared and have the span.
+pub(super) struct KeepWeights<'a> {
+    pub values: &'a [[i8; SPAN]; TILE_ROWS],
+    pub scales: &'a [[f32; GROUPS]; TILE_ROWS],
+    pub offsets: &'a [[f32; GROUPS]; TILE_ROWS],
+    /// Rows in use.
+    pub rows: usize,
+    /// Elements that share a scale.
+    pub group: usize,
+    pub task: &'a Task<'a>,
+    pub span: usize,
+    pub kept: &'a mut OutlierWeights,
+}
+
+/// Rows and columns of weights that are turned together.
+const BLOCK: usize = 16;
+/// From as many columns of a block on, all of it is turned.
+const TURN_FROM: u32 = 3;
+
+impl Kernel for KeepWeights<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<V: Lanes>(mut self) {
+        let mut present = Columns::default();
+        for panel in 0..self.task.layout.pieces(self.task.tokens) {
+            // SAFETY: the maker vouches for the panels and the span.
+            let outliers = unsafe { self.task.layout.outliers(self.task.prepared, panel).of_span(self.span) };
+            outliers.cols.iter().for_each(|col| present.insert(usize::from(*col)));
+        }
+        self.kept.count = 0;
+        for first in (0..SPAN).step_by(BLOCK) {
+            let cols = present.sixteen(first / BLOCK);
+            if cols != 0 {
+                // SAFETY: the machine has the level of `V`.
+                unsafe { self.keep_block::<V>(first, cols) };
+            }
+        }
+    }
+}
+
+impl KeepWeights<'_> {
+    /// Those of `cols` of the sixteen columns from `first` on.
+    #[inline(always)]
+    unsafe fn keep_block<V: Lanes>(&mut self, first: usize, cols: u16) {
+        let group = first / self.group % GROUPS;
+        let mut unused = [0.0; TILE_ROWS];
+        let mut places = [unused.as_mut_ptr(); BLOCK];
+        let mut left = cols;
+        while left != 0 {
+            let col = left.trailing_zeros() as usize;
+            self.kept.places[first + col] = self.kept.count as u8;
+            places[col] = self.kept.weights[self.kept.count].as_mut_ptr();
+            self.kept.count += 1;
+            if cols.count_ones() < TURN_FROM {
+                for row in 0..self.rows {
+                    let value = f32::from(self.values[row][first + col]);
+                    // SAFETY: a column has room for the rows of a tile.
+                    unsafe { *places[col].add(row) = value * self.scales[row][group] + self.offsets[row][group] };
+                }
+            }
+            left &= left - 1;
+        }
+        if cols.count_ones() < TURN_FROM {
+            return;
+        }
+        for row in (0..self.rows).step_by(BLOCK) {
+            // What rows beyond those in use hold of an earlier tile is never stored.
+            let mut weights = [[0.0; BLOCK]; BLOCK];
+            for (r, weights) in (row..).zip(&mut weights) {
+                // SAFETY: blocks divide tiles.
+                unsafe {
+                    let (scale, offset) = (V::splat(self.scales[r][group]), V::splat(self.offsets[r][group]));
+                    for lane in (0..BLOCK).step_by(V::LANES) {
+                        let values = V::load_i8(self.values[r].as_ptr().add(first + lane));
+                        values.mul_add(scale, offset).store(weights.as_mut_ptr().add(lane));
+                    }
+                }
+            }
+            // SAFETY: places have room for the rows of a tile, and so has what is not used.
+            unsafe {
+                V::transpose(std::array::from_fn(|r| weights[r].as_ptr()), places.map(|place| place.add(row)));
+            }
+        }
     }
 }
 
@@ -86,14 +145,17 @@ impl AddOutliers<'_> {
         if tile.outliers.count == 0 {
             return;
         }
+        let mut spread = [const { MaybeUninit::uninit() }; SPAN];
         for panel in extent.in_turn() {
             // SAFETY: panels and rows stay within the extent, whose results these are.
             unsafe {
                 let outliers = extent.task.layout.outliers(extent.task.prepared, extent.first_panel + panel);
-                let Outliers { cols, values } = outliers.of_span(extent.first_col / SPAN);
+                let outliers = outliers.of_span(extent.first_col / SPAN);
+                let cols = outliers.cols;
                 if cols.is_empty() {
                     continue;
                 }
+                outliers.spread::<V>(&mut spread);
                 let partial = &mut *partial.add(panel);
                 for row in (0..extent.rows).step_by(R) {
                     for token in (0..TOKENS_PER_PANEL).step_by(V::LANES) {
@@ -101,8 +163,9 @@ impl AddOutliers<'_> {
                         for (r, sum) in sums.iter_mut().enumerate() {
                             *sum = V::load(partial[row + r].as_ptr().add(token));
                         }
-                        for (col, values) in cols.iter().zip(values) {
-                            let x = V::load(values.as_ptr().add(token));
+                        for (col, x) in cols.iter().zip(&spread) {
+                            // Written for as many columns.
+                            let x = V::load(x.as_ptr().cast::<f32>().add(token));
                             let weights = tile.outliers.column(*col).as_ptr().add(row);
                             for (r, sum) in sums.iter_mut().enumerate() {
                                 *sum = V::splat(*weights.add(r)).mul_add(x, *sum);

@@ -4,6 +4,8 @@
 //! 2022): a scale that reaches them leaves their neighbours few steps. So the integers of a panel have zeros there,
 //! and a list per span of 256 columns has what belongs there. What counts as far depends on the token's own row only.
 
+use std::mem::MaybeUninit;
+
 use super::{ActivationGroup, Int8Layout, LINE, PADDING, TOKENS_PER_PANEL};
 use crate::lanes::{Kernel, Lanes};
 use crate::matmul::InputRows;
@@ -32,20 +34,50 @@ const AT_ONCE: usize = 4;
 /// The outliers of a panel, by columns.
 #[derive(Clone, Copy)]
 pub(in crate::matmul) struct OutlierView {
-    /// `[spans]`: how many columns the list has up to the end of each span.
-    ends: *const u32,
+    /// `[spans]`: what the list has up to the end of each span.
+    ends: *const End,
     /// The columns, from the beginning of their span.
     cols: *const u8,
-    /// `[column of the list][16 tokens]`: zero where a token has no outlier.
-    values: *const [f32; TOKENS_PER_PANEL],
+    /// Of each column a bit for each token that has an outlier there.
+    tokens: *const u16,
+    /// What those tokens have there, column by column.
+    values: *const f32,
+}
+
+/// How many columns and values a list has up to a place.
+#[derive(Clone, Copy, Default)]
+struct End {
+    cols: u32,
+    values: u32,
 }
 
 /// The outliers of a span.
 pub(in crate::matmul) struct Outliers<'a> {
     /// The columns, from the beginning of the span.
     pub cols: &'a [u8],
+    tokens: &'a [u16],
+    values: &'a [f32],
+}
+
+impl Outliers<'_> {
     /// Of each column, what its tokens have there, or zero.
-    pub values: &'a [[f32; TOKENS_PER_PANEL]],
+    ///
+    /// # Safety
+    /// The machine has the level of `V`.
+    #[inline(always)]
+    pub unsafe fn spread<V: Lanes>(&self, into: &mut [MaybeUninit<[f32; TOKENS_PER_PANEL]>; PADDING]) {
+        let mut values = self.values.as_ptr();
+        for (into, tokens) in into.iter_mut().zip(self.tokens) {
+            for lane in (0..TOKENS_PER_PANEL).step_by(V::LANES) {
+                let mask = tokens >> lane & (u16::MAX >> (TOKENS_PER_PANEL - V::LANES));
+                // SAFETY: there is a value for every bit.
+                unsafe {
+                    V::expand(mask, values).store(into.as_mut_ptr().cast::<f32>().add(lane));
+                    values = values.add(mask.count_ones() as usize);
+                }
+            }
+        }
+    }
 }
 
 impl OutlierView {
@@ -57,11 +89,14 @@ impl OutlierView {
     pub unsafe fn of_span<'a>(self, span: usize) -> Outliers<'a> {
         // SAFETY: the list was filled up to the end of each span.
         unsafe {
-            let start = if span == 0 { 0 } else { *self.ends.add(span - 1) as usize };
-            let count = *self.ends.add(span) as usize - start;
+            let start = if span == 0 { End::default() } else { *self.ends.add(span - 1) };
+            let end = *self.ends.add(span);
+            let (first, cols) = (start.cols as usize, (end.cols - start.cols) as usize);
+            let values = (end.values - start.values) as usize;
             Outliers {
-                cols: std::slice::from_raw_parts(self.cols.add(start), count),
-                values: std::slice::from_raw_parts(self.values.add(start), count),
+                cols: std::slice::from_raw_parts(self.cols.add(first), cols),
+                tokens: std::slice::from_raw_parts(self.tokens.add(first), cols),
+                values: std::slice::from_raw_parts(self.values.add(start.values as usize), values),
             }
         }
     }
@@ -71,24 +106,31 @@ impl Int8Layout {
     /// The outliers of panel `panel`.
     pub fn outliers(&self, prepared: *const u8, panel: usize) -> OutlierView {
         let ends = prepared.wrapping_add((panel + 1) * self.panel_stride() - self.outlier_bytes());
-        let cols = ends.wrapping_add(self.ends_bytes());
-        let values = cols.wrapping_add(self.most_outliers().next_multiple_of(LINE));
-        OutlierView { ends: ends.cast(), cols, values: values.cast() }
+        let values = ends.wrapping_add(self.ends_bytes());
+        let tokens = values.wrapping_add(self.most_outliers() * size_of::<f32>());
+        let cols = tokens.wrapping_add(self.most_columns() * size_of::<u16>());
+        OutlierView { ends: ends.cast(), cols, tokens: tokens.cast(), values: values.cast() }
     }
 
     /// Bytes of a panel's outliers, whole lines: they are its end.
     pub(super) fn outlier_bytes(&self) -> usize {
-        let columns = self.most_outliers();
-        self.ends_bytes() + columns.next_multiple_of(LINE) + columns * LINE
+        let of_column = size_of::<u16>() + size_of::<u8>();
+        let bytes = self.most_outliers() * size_of::<f32>() + self.most_columns() * of_column;
+        (self.ends_bytes() + bytes).next_multiple_of(LINE)
     }
 
     fn ends_bytes(&self) -> usize {
-        (self.padded() / PADDING * size_of::<u32>()).next_multiple_of(LINE)
+        self.padded() / PADDING * size_of::<End>()
+    }
+
+    /// Outliers that a panel's tokens may have.
+    fn most_outliers(&self) -> usize {
+        self.cols / ELEMENTS_PER_OUTLIER * TOKENS_PER_PANEL
     }
 
     /// Columns that may be an outlier of one of a panel's tokens.
-    fn most_outliers(&self) -> usize {
-        (self.cols / ELEMENTS_PER_OUTLIER * TOKENS_PER_PANEL).min(self.cols)
+    fn most_columns(&self) -> usize {
+        self.most_outliers().min(self.cols)
     }
 }
 
@@ -128,22 +170,25 @@ impl Kernel for FindOutliers<'_> {
                     mark::<V>(rows[lane], limit, chunks, masks, lane);
                 }
             }
-            let mut count = 0;
+            let (mut cols, mut values) = (0, 0);
             for (span, far) in masks.iter().enumerate() {
                 for col in far.present.iter() {
-                    assert!(count < layout.most_outliers(), "more outliers than a row can have");
-                    let mut lanes = [0.0; TOKENS_PER_PANEL];
-                    for (lane, value) in lanes.iter_mut().enumerate() {
-                        if far.tokens[col] >> lane & 1 != 0 {
-                            *value = rows[lane][span * PADDING + col];
-                        }
-                    }
+                    let tokens = far.tokens[col];
+                    let enough = values + tokens.count_ones() as usize <= layout.most_outliers();
+                    assert!(enough && cols < layout.most_columns(), "more outliers than a row can have");
                     // The list has room for as many, as just compared.
-                    view.cols.cast_mut().add(count).write(col as u8);
-                    view.values.cast_mut().add(count).write(lanes);
-                    count += 1;
+                    view.cols.cast_mut().add(cols).write(col as u8);
+                    view.tokens.cast_mut().add(cols).write(tokens);
+                    cols += 1;
+                    let mut left = tokens;
+                    while left != 0 {
+                        let value = rows[left.trailing_zeros() as usize][span * PADDING + col];
+                        view.values.cast_mut().add(values).write(value);
+                        values += 1;
+                        left &= left - 1;
+                    }
                 }
-                view.ends.cast_mut().add(span).write(count as u32);
+                view.ends.cast_mut().add(span).write(End { cols: cols as u32, values: values as u32 });
             }
         }
         limits
@@ -199,6 +244,12 @@ unsafe fn mark<V: Lanes>(row: &[f32], limit: f32, chunks: *const f32, masks: &mu
 pub(in crate::matmul) struct Columns([u64; PADDING / 64]);
 
 impl Columns {
+    /// A bit for each of sixteen columns, which start at `16 * place`.
+    #[inline(always)]
+    pub fn sixteen(&self, place: usize) -> u16 {
+        (self.0[place / 4] >> (16 * (place % 4))) as u16
+    }
+
     #[inline(always)]
     pub fn insert(&mut self, col: usize) {
         self.0[col / 64] |= 1 << (col % 64);

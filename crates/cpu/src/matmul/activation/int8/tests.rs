@@ -1,5 +1,7 @@
 //! Panels hold the integers, scales and sums of the same tokens as rows, on every level.
 
+use std::mem::MaybeUninit;
+
 use super::*;
 
 #[repr(C, align(64))]
@@ -112,6 +114,19 @@ fn eights_are_the_same_values_in_another_order() {
     }
 }
 
+/// The outliers of a span, and what they are spread into.
+struct Spread<'a>(&'a outliers::Outliers<'a>, &'a mut [MaybeUninit<[f32; TOKENS_PER_PANEL]>; PADDING]);
+
+impl Kernel for Spread<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<V: Lanes>(self) {
+        // SAFETY: passed on.
+        unsafe { self.0.spread::<V>(self.1) }
+    }
+}
+
 #[test]
 fn outliers_are_listed_and_leave_zeros() {
     const TOKENS: usize = 21;
@@ -140,7 +155,12 @@ fn outliers_are_listed_and_leave_zeros() {
                 let cols_expected: Vec<usize> = [5, 64, cols - 1].into_iter().filter(in_span).collect();
                 let cols_found: Vec<usize> = found.cols.iter().map(|col| usize::from(*col) + span * PADDING).collect();
                 assert_eq!(cols_found, cols_expected, "{isa}, {cols} columns, panel {panel}");
-                for (col, values) in cols_found.iter().zip(found.values) {
+                let mut spread = [const { MaybeUninit::uninit() }; PADDING];
+                // SAFETY: the machine has the level.
+                unsafe { dispatch(isa, Spread(&found, &mut spread)) };
+                for (col, values) in cols_found.iter().zip(&spread) {
+                    // SAFETY: written for as many columns as there are.
+                    let values: &[f32; TOKENS_PER_PANEL] = unsafe { values.assume_init_ref() };
                     for (lane, value) in values.iter().enumerate() {
                         let token = panel * TOKENS_PER_PANEL + lane;
                         let present = token < TOKENS && far(token, *col);
