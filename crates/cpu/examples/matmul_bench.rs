@@ -94,7 +94,7 @@ fn measure(weight: TensorType, rows: usize, cols: usize, tokens: usize, isa: Isa
     let out = out.wrapping_add(out.align_offset(64));
     let mut scratch = vec![0u8; kernel.scratch_bytes()];
     let chunk = match kernel.row_sharing(tokens) {
-        Sharing::Chunks => kernel.row_chunk(tokens, 2),
+        Sharing::Chunks | Sharing::Free => kernel.row_chunk(tokens, 2),
         Sharing::Runs => rows,
     };
     let mut best = f64::INFINITY;

@@ -76,7 +76,8 @@ fn nobody_passes_a_barrier_early() {
 
 #[test]
 fn chunks_cover_everything_once() {
-    for (threads, sharing) in THREADS.into_iter().flat_map(|t| [(t, Sharing::Chunks), (t, Sharing::Runs)]) {
+    let sharings = [Sharing::Chunks, Sharing::Free, Sharing::Runs];
+    for (threads, sharing) in THREADS.into_iter().flat_map(|threads| sharings.map(|sharing| (threads, sharing))) {
         let pool = ThreadPool::new(threads).unwrap();
         for (total, chunk) in [(0, 1), (1, 1), (1, 8), (7, 3), (64, 16), (1000, 1), (1000, 7), (4096, 64), (5, 0)] {
             let counters = WorkCounters::new(3);

@@ -20,6 +20,8 @@ pub struct WorkCounter(Line<AtomicUsize>);
 pub enum Sharing {
     /// Chunk by chunk.
     Chunks,
+    /// Chunk by chunk without fixed shares, which would be uneven: for chunks of unlike lengths.
+    Free,
     /// As long as keeps the workers even: the fixed share in one range, the rest in ever shorter ones, of a chunk at
     /// least. For work whose start is slow, as that of memory streams is.
     Runs,
@@ -82,8 +84,9 @@ impl<'counter> Chunks<'counter> {
     ) -> Chunks<'counter> {
         let chunk = chunk.max(1);
         let chunks = total.div_ceil(chunk);
-        let each = match threads {
-            1 => chunks,
+        let each = match (threads, sharing) {
+            (1, _) => chunks,
+            (_, Sharing::Free) => 0,
             _ => (chunks * FIXED_QUARTERS / 4) / threads,
         };
         let (fixed, free) = (index * each..(index + 1) * each, threads * each..chunks);
@@ -93,7 +96,7 @@ impl<'counter> Chunks<'counter> {
     /// The next chunks with a fixed owner.
     fn take_fixed(&mut self) -> Range<usize> {
         let count = match self.sharing {
-            Sharing::Chunks => 1,
+            Sharing::Chunks | Sharing::Free => 1,
             Sharing::Runs => self.fixed.len(),
         };
         let first = self.fixed.start;
@@ -106,7 +109,7 @@ impl<'counter> Chunks<'counter> {
         // Orders nothing: the data is published by the barriers before and after the step.
         let (counter, order) = (&self.counter.0.0, Ordering::Relaxed);
         let taken = match self.sharing {
-            Sharing::Chunks => {
+            Sharing::Chunks | Sharing::Free => {
                 let taken = counter.fetch_add(1, order);
                 taken..taken + 1
             }

@@ -9,6 +9,7 @@ use ascua_graph::Place;
 use ascua_graph::ops::Route;
 
 use crate::matmul::{ActivationLayout, InputRows, MatmulKernel, OutputRows};
+use crate::pool::Sharing;
 use crate::program::{Context, Size, Work};
 
 /// Routes each token.
@@ -153,20 +154,36 @@ pub(crate) struct ExpertPrepareWork {
     pub prepared: usize,
 }
 
+impl ExpertPrepareWork {
+    /// Pieces of an expert; experts follow one another.
+    fn pieces_of(&self, starts: &[u32], expert: usize) -> usize {
+        match (starts[expert + 1] - starts[expert]) as usize {
+            0 => 0,
+            tokens => self.layout.pieces(tokens),
+        }
+    }
+}
+
 impl Work for ExpertPrepareWork {
-    fn size(&self, _context: &Context<'_>) -> Size {
-        Size::chunks(self.tables.experts, 1)
+    fn size(&self, context: &Context<'_>) -> Size {
+        // SAFETY: the sort is complete: it is among what this work reads.
+        let (starts, ..) = unsafe { self.tables.read(context) };
+        Size::chunks((0..self.tables.experts).map(|expert| self.pieces_of(starts, expert)).sum(), 1)
     }
 
     unsafe fn run(&self, context: &Context<'_>, pieces: Range<usize>, _scratch: &mut [u8]) {
         // SAFETY: the sort is complete.
         let (starts, ..) = unsafe { self.tables.read(context) };
-        for expert in pieces {
-            // SAFETY: as above.
-            let rows = unsafe { self.tables.rows_of(context, expert, &self.input) };
-            if rows.is_empty() {
+        let mut first = 0;
+        for expert in 0..self.tables.experts {
+            let count = self.pieces_of(starts, expert);
+            let own = pieces.start.max(first)..pieces.end.min(first + count);
+            first += count;
+            if own.is_empty() {
                 continue;
             }
+            // SAFETY: as above.
+            let rows = unsafe { self.tables.rows_of(context, expert, &self.input) };
             let out = context.shared(self.prepared + prepared_offset(&self.layout, starts, expert));
             let input = InputRows {
                 data: context.value(&self.input),
@@ -174,9 +191,9 @@ impl Work for ExpertPrepareWork {
                 tokens: rows.len(),
                 index: Some(rows),
             };
-            for piece in 0..self.layout.pieces(input.tokens) {
-                // SAFETY: the input is complete; this piece owns the expert's part of the prepared activations.
-                unsafe { self.layout.prepare(input, piece, out) };
+            for piece in own {
+                // SAFETY: the input is complete; these pieces own their part of the expert's prepared activations.
+                unsafe { self.layout.prepare(input, piece + count - first, out) };
             }
         }
     }
@@ -215,7 +232,12 @@ impl Work for ExpertMatMulWork {
         let (starts, ..) = unsafe { self.tables.read(context) };
         let (experts, most) = busy(starts);
         let (_, parts) = self.parts(context, most);
-        Size { pieces: experts * parts, chunk: 1, sharing: self.kernel.row_sharing(most) }
+        let sharing = match self.kernel.row_sharing(most) {
+            Sharing::Runs => Sharing::Runs,
+            // Experts have unlike numbers of tokens.
+            Sharing::Chunks | Sharing::Free => Sharing::Free,
+        };
+        Size { pieces: experts * parts, chunk: 1, sharing }
     }
 
     unsafe fn run(&self, context: &Context<'_>, pieces: Range<usize>, scratch: &mut [u8]) {
