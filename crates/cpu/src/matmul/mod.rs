@@ -162,7 +162,7 @@ impl MatmulKernel {
         even.next_multiple_of(match even {
             _ if few => 4,
             0..=48 => 12,
-            _ => 48, // whole lines of the results, too
+            _ => 16, // whole lines of the results
         })
     }
 
