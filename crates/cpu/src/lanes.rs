@@ -27,6 +27,7 @@ pub(crate) use neon::Neon;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use sse41::Sse41;
 
+use crate::bits::set_bits;
 use crate::isa::Isa;
 
 /// A vector of F32.
@@ -53,13 +54,12 @@ pub(crate) trait Lanes: Copy {
     /// As [`Lanes::splat`]; `from` is readable for as many numbers, and the mask has bits of lanes only.
     #[inline(always)]
     unsafe fn expand(mask: u16, mut from: *const f32) -> Self {
-        let (mut lanes, mut left) = ([0.0; 16], mask);
+        let mut lanes = [0.0; 16];
         // SAFETY: says the caller.
         unsafe {
-            while left != 0 {
-                lanes[left.trailing_zeros() as usize] = *from;
+            for lane in set_bits(mask.into()) {
+                lanes[lane] = *from;
                 from = from.add(1);
-                left &= left - 1;
             }
             Self::load(lanes.as_ptr())
         }

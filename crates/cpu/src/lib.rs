@@ -1,6 +1,7 @@
 //! BACKEND: the CPU device, its kernels for each instruction set and its thread pool.
 
 pub mod attention;
+mod bits;
 mod compile;
 mod device;
 pub mod elementwise;

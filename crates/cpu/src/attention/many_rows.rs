@@ -4,6 +4,7 @@
 //! values are decoded once per tile and read element by element as broadcasts, and the softmax works on whole vectors of
 //! rows, so nothing is ever summed across a vector.
 
+mod blocks;
 mod float;
 #[cfg(target_arch = "x86_64")]
 mod int16;
@@ -55,7 +56,7 @@ impl Layout {
             + match kernel.arithmetic {
                 Arithmetic::F32 => 0,
                 #[cfg(target_arch = "x86_64")]
-                Arithmetic::Int16 => int16::floats(lanes, key_stride, value_stride),
+                Arithmetic::Int16 => int16::Places::new(lanes, key_stride, value_stride).end,
             };
         Layout {
             lanes,
@@ -106,6 +107,8 @@ trait Products<V> {
     unsafe fn add_values(&mut self, values: *const f32, stride: usize, keys: usize, vectors: usize);
 }
 
+/// # Safety
+/// As [`ManyRows`].
 #[inline(always)]
 unsafe fn attend<V: Lanes, P: Products<V>>(call: &Call<'_>) {
     let (kernel, tile, rows) = (call.kernel, &call.tile, call.rows());

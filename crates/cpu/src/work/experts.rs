@@ -129,6 +129,11 @@ impl Work for SortWork {
     }
 }
 
+/// Those of some pieces that are one expert's, counted from its first.
+fn own_pieces(pieces: &Range<usize>, first: usize, count: usize) -> Range<usize> {
+    pieces.start.saturating_sub(first).min(count)..pieces.end.saturating_sub(first).min(count)
+}
+
 /// Prepared activations of an expert begin at the bytes its predecessors take at most.
 fn prepared_offset(layout: &ActivationLayout, starts: &[u32], expert: usize) -> usize {
     (0..expert).map(|e| prepared_bytes(layout, starts[e + 1] - starts[e])).sum()
@@ -177,7 +182,7 @@ impl Work for ExpertPrepareWork {
         let mut first = 0;
         for expert in 0..self.tables.experts {
             let count = self.pieces_of(starts, expert);
-            let own = pieces.start.max(first)..pieces.end.min(first + count);
+            let own = own_pieces(&pieces, first, count);
             first += count;
             if own.is_empty() {
                 continue;
@@ -193,7 +198,7 @@ impl Work for ExpertPrepareWork {
             };
             for piece in own {
                 // SAFETY: the input is complete; these pieces own their part of the expert's prepared activations.
-                unsafe { self.layout.prepare(input, piece + count - first, out) };
+                unsafe { self.layout.prepare(input, piece, out) };
             }
         }
     }
@@ -247,12 +252,11 @@ impl Work for ExpertMatMulWork {
         let (size, parts) = self.parts(context, most);
         let experts = (0..self.tables.experts).filter(|&expert| starts[expert] < starts[expert + 1]);
         for (number, expert) in experts.enumerate() {
-            let first = number * parts;
-            let own = pieces.start.max(first)..pieces.end.min(first + parts);
+            let own = own_pieces(&pieces, number * parts, parts);
             if own.is_empty() {
                 continue;
             }
-            let columns = (own.start - first) * size..((own.end - first) * size).min(self.rows);
+            let columns = own.start * size..(own.end * size).min(self.rows);
             let matrix = &self.weight[expert * self.matrix_bytes..][..self.matrix_bytes];
             let prepared = context.shared(self.prepared + prepared_offset(&self.layout, starts, expert));
             let index = &rows[starts[expert] as usize..starts[expert + 1] as usize];

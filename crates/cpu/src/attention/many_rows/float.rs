@@ -1,6 +1,7 @@
 //! The products in F32, at any level.
 
 use super::super::Call;
+use super::blocks::Blocks;
 use super::{Layout, Products};
 use crate::lanes::Lanes;
 
@@ -23,7 +24,7 @@ impl<V: Lanes> Products<V> for Float {
         let layout = &self.layout;
         // SAFETY: the scratch has the layout's size.
         unsafe {
-            Product {
+            let product = Product {
                 a: self.scratch.add(layout.keys),
                 a_row: layout.key_stride,
                 a_step: 1,
@@ -33,8 +34,8 @@ impl<V: Lanes> Products<V> for Float {
                 stride: layout.lanes,
                 out: self.scratch.add(layout.scores),
                 factors: None,
-            }
-            .run::<V>(vectors);
+            };
+            Blocks::<V>::run(&product, vectors);
         }
     }
 
@@ -43,7 +44,7 @@ impl<V: Lanes> Products<V> for Float {
         let layout = &self.layout;
         // SAFETY: the scratch has the layout's size.
         unsafe {
-            Product {
+            let product = Product {
                 a: values,
                 a_row: 1,
                 a_step: stride,
@@ -53,8 +54,8 @@ impl<V: Lanes> Products<V> for Float {
                 stride: layout.lanes,
                 out: self.scratch.add(layout.sums),
                 factors: Some(self.scratch.add(layout.factors)),
-            }
-            .run::<V>(vectors);
+            };
+            Blocks::<V>::run(&product, vectors);
         }
     }
 }
@@ -74,49 +75,14 @@ struct Product {
     factors: Option<*const f32>,
 }
 
-impl Product {
-    /// # Safety
-    /// `a` is readable and `out` writable for `rows` rounded up to [`PADDING`]; the machine has the instructions of `V`.
+impl<V: Lanes> Blocks<V> for Product {
     #[inline(always)]
-    unsafe fn run<V: Lanes>(&self, vectors: usize) {
-        let mut vector = 0;
-        // SAFETY: as the caller promises.
-        unsafe {
-            while vector < vectors {
-                // As many sums as hide the latency and fit the registers.
-                vector += match vectors - vector {
-                    4.. if V::REGISTERS >= 32 => self.columns::<V, 6, 4>(vector),
-                    2.. if V::REGISTERS >= 32 => self.columns::<V, 8, 2>(vector),
-                    2.. => self.columns::<V, 6, 2>(vector),
-                    _ => self.columns::<V, 8, 1>(vector),
-                };
-            }
-        }
+    fn rows(&self) -> usize {
+        self.rows
     }
 
     #[inline(always)]
-    unsafe fn columns<V: Lanes, const R: usize, const C: usize>(&self, vector: usize) -> usize {
-        let lane = vector * V::LANES;
-        let mut row = 0;
-        // SAFETY: as the caller of `run` promises; a last block ends below `rows` rounded up to four.
-        unsafe {
-            while row + R <= self.rows {
-                self.block::<V, R, C>(row, lane);
-                row += R;
-            }
-            while row + 2 < self.rows {
-                self.block::<V, 4, C>(row, lane);
-                row += 4;
-            }
-            if row < self.rows {
-                self.block::<V, 2, C>(row, lane);
-            }
-        }
-        C
-    }
-
-    #[inline(always)]
-    unsafe fn block<V: Lanes, const R: usize, const C: usize>(&self, row: usize, lane: usize) {
+    unsafe fn block<const R: usize, const C: usize>(&self, row: usize, lane: usize) {
         // SAFETY: `R` rows from `row` and `C` vectors from `lane` are inside.
         unsafe {
             let (a, b) = (self.a.add(row * self.a_row), self.b.add(lane));

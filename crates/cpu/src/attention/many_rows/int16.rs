@@ -9,6 +9,7 @@ use std::arch::x86_64::*;
 use super::super::Call;
 use super::super::codec::PADDING;
 use super::super::tiling::TILE_KEYS;
+use super::blocks::Blocks;
 use super::{Layout, Products, attend};
 use crate::lanes::Avx512;
 use crate::scales::{group_factors, lane_factors};
@@ -26,11 +27,32 @@ pub(in crate::attention) unsafe fn attend_with_int16(call: Call<'_>) {
     unsafe { attend::<Avx512, Int16>(&call) }
 }
 
-/// Scratch that the integers take, in numbers of 32 bits.
-pub(super) fn floats(lanes: usize, key_stride: usize, value_stride: usize) -> usize {
-    let keys = TILE_KEYS * (key_stride.next_multiple_of(PAIRED) / 2 + 1);
-    let values = value_stride * (TILE_KEYS / 2 + 1);
-    keys + values + 2 * lanes
+/// Where the integers and their scales lie, in numbers of 32 bits from where [`Products`] may begin.
+pub(super) struct Places {
+    query_scales: usize,
+    weight_scales: usize,
+    key_scales: usize,
+    value_scales: usize,
+    values: usize,
+    keys: usize,
+    pub end: usize,
+}
+
+impl Places {
+    pub(super) fn new(lanes: usize, key_stride: usize, value_stride: usize) -> Places {
+        let weight_scales = lanes;
+        let key_scales = weight_scales + lanes;
+        let value_scales = key_scales + TILE_KEYS;
+        let values = value_scales + value_stride;
+        let keys = values + value_stride * TILE_KEYS / 2;
+        let end = keys + TILE_KEYS * pairs(key_stride);
+        Places { query_scales: 0, weight_scales, key_scales, value_scales, values, keys, end }
+    }
+}
+
+/// Pairs of a key's elements.
+const fn pairs(key_size: usize) -> usize {
+    key_size.next_multiple_of(PAIRED) / 2
 }
 
 /// Everything that is read as integers lies in pairs of 16 bits.
@@ -63,26 +85,22 @@ impl Products<Avx512> for Int16 {
         let spec = &call.kernel.spec;
         // SAFETY: the scratch has the layout's size.
         unsafe {
+            let places = Places::new(layout.lanes, layout.key_stride, layout.value_stride);
             let at = |offset: usize| call.scratch.add(offset);
-            let query_scales = at(layout.products);
-            let weight_scales = query_scales.add(layout.lanes);
-            let key_scales = weight_scales.add(layout.lanes);
-            let value_scales = key_scales.add(TILE_KEYS);
-            let values = value_scales.add(layout.value_stride);
-            let keys = values.add(layout.value_stride * TILE_KEYS / 2);
+            let own = |place: usize| at(layout.products + place);
             let products = Int16 {
                 layout: *layout,
                 key_size: spec.key_size,
                 value_size: spec.value_size,
                 floats: at(layout.keys),
                 queries: call.scratch.cast(),
-                query_scales,
-                keys: keys.cast(),
-                key_scales,
-                values: values.cast(),
-                value_scales,
+                query_scales: own(places.query_scales),
+                keys: own(places.keys).cast(),
+                key_scales: own(places.key_scales),
+                values: own(places.values).cast(),
+                value_scales: own(places.value_scales),
                 scores: at(layout.scores),
-                weight_scales,
+                weight_scales: own(places.weight_scales),
                 sums: at(layout.sums),
                 factors: at(layout.factors),
             };
@@ -93,7 +111,7 @@ impl Products<Avx512> for Int16 {
 
     #[inline(always)]
     unsafe fn scores(&mut self, keys: usize, vectors: usize) {
-        let pairs = self.pairs();
+        let pairs = pairs(self.key_size);
         // SAFETY: the pointers have room for a tile.
         unsafe {
             for key in 0..keys {
@@ -145,12 +163,6 @@ impl Products<Avx512> for Int16 {
 }
 
 impl Int16 {
-    /// Pairs of a key's elements.
-    #[inline(always)]
-    fn pairs(&self) -> usize {
-        self.key_size.next_multiple_of(PAIRED) / 2
-    }
-
     /// Every pair takes the place of an element that was read before.
     #[inline(always)]
     unsafe fn round_queries(&self) {
@@ -194,7 +206,7 @@ impl Int16 {
             let (scale, inverse) = group_factors(_mm512_reduce_add_ps(squares).sqrt(), LARGEST);
             *self.key_scales.add(key) = scale;
             let inverse = _mm512_set1_ps(inverse);
-            let to = self.keys.add(key * self.pairs());
+            let to = self.keys.add(key * pairs(self.key_size));
             for i in (0..stride).step_by(PAIRED) {
                 let upper = match i + PADDING < stride {
                     true => _mm512_loadu_ps(from.add(i + PADDING)),
@@ -277,43 +289,10 @@ struct Product {
     factors: Option<*const f32>,
 }
 
-impl Product {
-    /// # Safety
-    /// `a` is readable and `out` writable for `rows` rounded up to [`PADDING`]; the machine has AVX-512 VNNI.
+impl Blocks<Avx512> for Product {
     #[inline(always)]
-    unsafe fn run(&self, vectors: usize) {
-        let mut vector = 0;
-        // SAFETY: as the caller promises.
-        unsafe {
-            while vector < vectors {
-                vector += match vectors - vector {
-                    4.. => self.columns::<6, 4>(vector),
-                    2.. => self.columns::<8, 2>(vector),
-                    _ => self.columns::<8, 1>(vector),
-                };
-            }
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn columns<const R: usize, const C: usize>(&self, vector: usize) -> usize {
-        let lane = vector * PADDING;
-        let mut row = 0;
-        // SAFETY: as the caller of `run` promises; a last block ends below `rows` rounded up to four.
-        unsafe {
-            while row + R <= self.rows {
-                self.block::<R, C>(row, lane);
-                row += R;
-            }
-            while row + 2 < self.rows {
-                self.block::<4, C>(row, lane);
-                row += 4;
-            }
-            if row < self.rows {
-                self.block::<2, C>(row, lane);
-            }
-        }
-        C
+    fn rows(&self) -> usize {
+        self.rows
     }
 
     #[inline(always)]

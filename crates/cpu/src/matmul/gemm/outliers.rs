@@ -3,6 +3,7 @@
 use std::mem::MaybeUninit;
 
 use super::{Extent, GROUPS, Partial, SPAN, TILE_ROWS, Tile};
+use crate::bits::set_bits;
 use crate::lanes::{Kernel, Lanes};
 use crate::matmul::activation::{Columns, TOKENS_PER_PANEL};
 use crate::matmul::quantised::Task;
@@ -76,22 +77,20 @@ impl KeepWeights<'_> {
         let group = first / self.group % GROUPS;
         let mut unused = [0.0; TILE_ROWS];
         let mut places = [unused.as_mut_ptr(); BLOCK];
-        let mut left = cols;
-        while left != 0 {
-            let col = left.trailing_zeros() as usize;
+        let few = cols.count_ones() < TURN_FROM;
+        for col in set_bits(cols.into()) {
             self.kept.places[first + col] = self.kept.count as u8;
             places[col] = self.kept.weights[self.kept.count].as_mut_ptr();
             self.kept.count += 1;
-            if cols.count_ones() < TURN_FROM {
+            if few {
                 for row in 0..self.rows {
                     let value = f32::from(self.values[row][first + col]);
                     // SAFETY: a column has room for the rows of a tile.
                     unsafe { *places[col].add(row) = value * self.scales[row][group] + self.offsets[row][group] };
                 }
             }
-            left &= left - 1;
         }
-        if cols.count_ones() < TURN_FROM {
+        if few {
             return;
         }
         for row in (0..self.rows).step_by(BLOCK) {

@@ -7,6 +7,7 @@
 use std::mem::MaybeUninit;
 
 use super::{ActivationGroup, Int8Layout, LINE, PADDING, TOKENS_PER_PANEL};
+use crate::bits::set_bits;
 use crate::lanes::{Kernel, Lanes};
 use crate::matmul::InputRows;
 
@@ -180,12 +181,9 @@ impl Kernel for FindOutliers<'_> {
                     view.cols.cast_mut().add(cols).write(col as u8);
                     view.tokens.cast_mut().add(cols).write(tokens);
                     cols += 1;
-                    let mut left = tokens;
-                    while left != 0 {
-                        let value = rows[left.trailing_zeros() as usize][span * PADDING + col];
-                        view.values.cast_mut().add(values).write(value);
+                    for lane in set_bits(tokens.into()) {
+                        view.values.cast_mut().add(values).write(rows[lane][span * PADDING + col]);
                         values += 1;
-                        left &= left - 1;
                     }
                 }
                 view.ends.cast_mut().add(span).write(End { cols: cols as u32, values: values as u32 });
@@ -258,11 +256,8 @@ impl Columns {
     /// In order.
     #[inline(always)]
     pub fn iter(self) -> impl Iterator<Item = usize> {
-        let next = |left: &u64| Some(left & (left - 1)).filter(|left| *left != 0);
-        let words = self.0.into_iter().enumerate().filter(|(_, word)| *word != 0);
-        words.flat_map(move |(word, bits)| {
-            std::iter::successors(Some(bits), next).map(move |left| 64 * word + left.trailing_zeros() as usize)
-        })
+        let words = self.0.into_iter().enumerate();
+        words.flat_map(|(word, bits)| set_bits(bits).map(move |bit| 64 * word + bit))
     }
 }
 
