@@ -7,7 +7,7 @@
 //!
 //! Invariants: no memory grows with tokens × history. How work is cut depends on the runs only, never on the number of
 //! threads, and parts are put together in order: the result has the same bits however many threads there are. Keys and
-//! values are as exact as their cache type. Arithmetic is F32, but for the products of many rows, which are of 16-bit
+//! values are stored as exactly as their type in the cache can. Arithmetic is F32, but for the products of many rows, which are of 16-bit
 //! integers where those are faster, unless F32 was asked for (`docs/decisions/0008-attention-in-16-bits.md`).
 
 mod codec;

@@ -40,8 +40,8 @@ fn run(model: &mut Model, request: &Request<'_>, settings: &SamplerSettings) -> 
     (text, summary.expect("the generation runs"))
 }
 
-/// Each text and its tokens, then those that follow in exact arithmetic only: rounding activations to 8 bits may turn a choice
-/// between logits that are 0.2 apart.
+/// Each text and its tokens, then those that follow in exact arithmetic only: rounding activations to 8 bits may turn a
+/// choice between logits that are 0.2 apart.
 #[test]
 fn greedy_text_is_llama_cpps() {
     let cases = [

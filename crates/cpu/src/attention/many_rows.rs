@@ -1,8 +1,8 @@
 //! Attention of many rows (prompts): a tile of rows against tiles of keys, as two dense products with a softmax between.
 //!
 //! Rows (tokens × query heads of one key head) lie along the vectors. Queries are transposed once per piece, keys and
-//! values are decoded once per tile and read element by element as broadcasts, and the softmax works on whole vectors of
-//! rows, so nothing is ever summed across a vector.
+//! values are decoded once per tile and read element by element (or pair by pair) as broadcasts, and the softmax works on
+//! whole vectors of rows, so no row's result is summed across a vector.
 
 mod blocks;
 mod float;
@@ -78,7 +78,8 @@ impl Layout {
     }
 }
 
-/// Rows of the tile with F32 products, at any level.
+/// Rows of the tile with F32 products, at any level. Its maker promises what [`AttentionKernel::run`] asks of its caller,
+/// scratch of [`Layout::floats`] numbers, and a machine that has the level.
 pub(super) struct ManyRows<'a>(pub(super) Call<'a>);
 
 impl Kernel for ManyRows<'_> {
@@ -101,10 +102,10 @@ trait Products<V> {
     /// As [`ManyRows`]; the same goes for the other functions.
     unsafe fn new(call: &Call<'_>, layout: &Layout) -> Self;
     /// `[keys][lanes] = [keys][key_size] * [key_size][lanes]`, of the first `keys` decoded keys and all queries.
-    unsafe fn scores(&mut self, keys: usize, vectors: usize);
+    unsafe fn scores(&self, keys: usize, vectors: usize);
     /// `[value_size][lanes] = [value_size][lanes] * factors + [keys][value_size]^T * [keys][lanes]`: adds the first `keys`
     /// decoded values, at `values` and `stride` numbers apart, with the weights that are where the scores were.
-    unsafe fn add_values(&mut self, values: *const f32, stride: usize, keys: usize, vectors: usize);
+    unsafe fn add_values(&self, values: *const f32, stride: usize, keys: usize, vectors: usize);
 }
 
 /// # Safety
@@ -118,7 +119,7 @@ unsafe fn attend<V: Lanes, P: Products<V>>(call: &Call<'_>) {
     unsafe {
         let at = |offset: usize| call.scratch.add(offset);
         prepare::<V>(call, &layout);
-        let mut products = P::new(call, &layout);
+        let products = P::new(call, &layout);
         for keys in tile.keys.tiles() {
             for (i, position) in keys.clone().enumerate() {
                 let row = kernel.key_row(&call.step.cache, tile.blocks, position, tile.kv_head);

@@ -1,4 +1,4 @@
-//! Shares the pieces of one step between the workers: mostly fixed, the rest to whoever is ahead.
+//! Shares the pieces of one step between the workers: mostly fixed unless sharing is free, the rest to whoever is ahead.
 //!
 //! Fixed shares keep each worker on one contiguous run of pieces; the dynamic rest evens out processors of different
 //! speed. Which worker does a piece never changes its result.

@@ -13,8 +13,7 @@ pub(super) trait Blocks<V: Lanes> {
 
     /// The whole product.
     /// # Safety
-    /// The product's operands are as its maker said, for `rows` rounded up to four and as many vectors; the machine has
-    /// its instructions.
+    /// The product's operands are as its maker promises, for as many vectors; the machine has its instructions.
     #[inline(always)]
     unsafe fn run(&self, vectors: usize) {
         let mut vector = 0;

@@ -20,7 +20,7 @@ impl<V: Lanes> Products<V> for Float {
     }
 
     #[inline(always)]
-    unsafe fn scores(&mut self, keys: usize, vectors: usize) {
+    unsafe fn scores(&self, keys: usize, vectors: usize) {
         let layout = &self.layout;
         // SAFETY: the scratch has the layout's size.
         unsafe {
@@ -40,7 +40,7 @@ impl<V: Lanes> Products<V> for Float {
     }
 
     #[inline(always)]
-    unsafe fn add_values(&mut self, values: *const f32, stride: usize, keys: usize, vectors: usize) {
+    unsafe fn add_values(&self, values: *const f32, stride: usize, keys: usize, vectors: usize) {
         let layout = &self.layout;
         // SAFETY: the scratch has the layout's size.
         unsafe {
@@ -61,7 +61,8 @@ impl<V: Lanes> Products<V> for Float {
 }
 
 /// `out[row][lane] = out[row][lane] * factors[lane] + Σ_step a[row][step] * b[step][lane]`, without factors `out` starts at
-/// zero. `b` and `out` are `stride` numbers from row to row.
+/// zero. `b` and `out` are `stride` numbers from row to row. Its maker promises `a` and `out` for the rows, rounded up to
+/// four, and `b` for all steps.
 struct Product {
     a: *const f32,
     /// From one row of `a` to the next, and from one step to the next.

@@ -1,7 +1,8 @@
 //! The products in 16-bit integers with AVX-512 VNNI: two multiplications where F32 has one.
 //!
 //! Queries and keys are scaled so that their norms become [`LARGEST`]: then no partial sum of a product leaves 31 bits,
-//! however the elements are spread, and rounding is off by 1e-5 of the norms. Weights of a tile's keys are scaled so that
+//! however the elements are spread, and rounding is off by 1e-5 of the norms. A norm below 1e-15 counts as zero, and one
+//! whose square is infinite (2e19) as not finite. Weights of a tile's keys are scaled so that
 //! each row's sum is [`LARGEST`], and values so that the largest of each element is.
 
 use std::arch::x86_64::*;
@@ -16,6 +17,8 @@ use crate::scales::{group_factors, lane_factors};
 
 /// The largest integer.
 const LARGEST: f32 = 32767.0;
+/// A sum of squares from which on what has vanished from it (squares of subnormals' neighbours are zero) does not count.
+const SMALLEST_SQUARES: f32 = 1e-30;
 /// Elements of two vectors: integers of the first are the lower halves of what those of the second are the upper of.
 const PAIRED: usize = 2 * PADDING;
 
@@ -68,7 +71,7 @@ struct Int16 {
     /// `[keys][pairs]`
     keys: *mut i32,
     key_scales: *mut f32,
-    /// `[keys / 2][value_size]`
+    /// `[keys / 2][value_stride]`
     values: *mut i32,
     value_scales: *mut f32,
     /// F32 scores and weights; then the weights are `[keys / 2][lanes]` integers.
@@ -110,7 +113,7 @@ impl Products<Avx512> for Int16 {
     }
 
     #[inline(always)]
-    unsafe fn scores(&mut self, keys: usize, vectors: usize) {
+    unsafe fn scores(&self, keys: usize, vectors: usize) {
         let pairs = pairs(self.key_size);
         // SAFETY: the pointers have room for a tile.
         unsafe {
@@ -135,7 +138,7 @@ impl Products<Avx512> for Int16 {
     }
 
     #[inline(always)]
-    unsafe fn add_values(&mut self, values: *const f32, stride: usize, keys: usize, vectors: usize) {
+    unsafe fn add_values(&self, values: *const f32, stride: usize, keys: usize, vectors: usize) {
         // SAFETY: the pointers have room for a tile.
         unsafe {
             for element in (0..self.value_size).step_by(PADDING) {
@@ -176,7 +179,9 @@ impl Int16 {
                     let x = _mm512_loadu_ps(row(i).cast());
                     squares = _mm512_fmadd_ps(x, x, squares);
                 }
-                let (scales, inverses) = lane_factors(_mm512_sqrt_ps(squares), LARGEST);
+                // Unordered too: NaN stays.
+                let counts = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(squares, _mm512_set1_ps(SMALLEST_SQUARES));
+                let (scales, inverses) = lane_factors(_mm512_maskz_sqrt_ps(counts, squares), LARGEST);
                 _mm512_storeu_ps(self.query_scales.add(lane), scales);
                 for first in (0..self.key_size).step_by(PAIRED) {
                     for i in first..first + PADDING {
@@ -203,7 +208,9 @@ impl Int16 {
                 let x = _mm512_loadu_ps(from.add(i));
                 squares = _mm512_fmadd_ps(x, x, squares);
             }
-            let (scale, inverse) = group_factors(_mm512_reduce_add_ps(squares).sqrt(), LARGEST);
+            let squares = _mm512_reduce_add_ps(squares);
+            let norm = if squares < SMALLEST_SQUARES { 0.0 } else { squares.sqrt() };
+            let (scale, inverse) = group_factors(norm, LARGEST);
             *self.key_scales.add(key) = scale;
             let inverse = _mm512_set1_ps(inverse);
             let to = self.keys.add(key * pairs(self.key_size));
@@ -273,7 +280,7 @@ unsafe fn round_pair(lower: __m512, upper: __m512, inverses: __m512) -> __m512i 
 
 /// `out[row][lane] = out[row][lane] * factors[lane] + row_scales[row] * lane_scales[lane] * Σ_step a[row][step] *
 /// b[step][lane]`, where each step is a pair; without factors `out` starts at zero. `b` and `out` are `stride` numbers
-/// from row to row.
+/// from row to row. Its maker promises `a`, the scales and `out` for the rows, rounded up to four, and `b` for all steps.
 struct Product {
     a: *const i32,
     /// From one row of `a` to the next, and from one step to the next.

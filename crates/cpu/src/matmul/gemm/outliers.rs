@@ -74,23 +74,25 @@ impl KeepWeights<'_> {
     /// Those of `cols` of the sixteen columns from `first` on.
     #[inline(always)]
     unsafe fn keep_block<V: Lanes>(&mut self, first: usize, cols: u16) {
-        let group = first / self.group % GROUPS;
+        // Groups are whole sixteens.
+        let group = first / self.group;
         let mut unused = [0.0; TILE_ROWS];
         let mut places = [unused.as_mut_ptr(); BLOCK];
-        let few = cols.count_ones() < TURN_FROM;
         for col in set_bits(cols.into()) {
             self.kept.places[first + col] = self.kept.count as u8;
             places[col] = self.kept.weights[self.kept.count].as_mut_ptr();
             self.kept.count += 1;
-            if few {
+        }
+        if cols.count_ones() < TURN_FROM {
+            for col in set_bits(cols.into()) {
                 for row in 0..self.rows {
                     let value = f32::from(self.values[row][first + col]);
+                    // The product has at most 24 bits: as below, only the sum is rounded.
+                    let weight = value * self.scales[row][group] + self.offsets[row][group];
                     // SAFETY: a column has room for the rows of a tile.
-                    unsafe { *places[col].add(row) = value * self.scales[row][group] + self.offsets[row][group] };
+                    unsafe { *places[col].add(row) = weight };
                 }
             }
-        }
-        if few {
             return;
         }
         for row in (0..self.rows).step_by(BLOCK) {
