@@ -137,6 +137,41 @@ fn sequences_do_not_see_each_other() {
     }
 }
 
+/// Whether or not the logits of others are wanted, a token's are the same, also behind steps that want none.
+#[test]
+fn logits_do_not_depend_on_which_are_wanted() {
+    let cpu = CpuDevice::new(3, Isa::detect()).expect("the detected level is available");
+    for name in support::MODELS {
+        wanted_in_pieces(&ReferenceDevice, name, 7);
+        wanted_in_pieces(&cpu, name, 7);
+    }
+}
+
+/// Two sequences with the same tokens side by side: of one the last few logits of a piece, or none, of the other the last
+/// or all.
+fn wanted_in_pieces(device: &dyn Device, name: &str, piece: usize) {
+    let all = logits(device, name, support::POSITIONS);
+    let model = ModelFile::new(support::model(name)).expect("the model is well-formed");
+    let mut engine = Engine::new(device, &model, &OPTIONS).expect("the model loads");
+    let sequences = [(); 2].map(|()| engine.create_sequence().expect("there is room for two"));
+    let (mut found, mut expected) = (Vec::new(), Vec::new());
+    for (number, tokens) in support::tokens().chunks(piece).enumerate() {
+        let last = tokens.len() - 1;
+        let wanted = match number % 2 {
+            0 => [(Wanted::Nothing, tokens.len()), (Wanted::Last, last)],
+            _ => [(Wanted::From(4), 4.min(tokens.len())), (Wanted::From(0), 0)],
+        };
+        for (_, first) in wanted {
+            let rows = number * piece + first..number * piece + tokens.len();
+            expected.extend_from_slice(&all[rows.start * support::VOCABULARY..rows.end * support::VOCABULARY]);
+        }
+        let entry = |i: usize| Entry { sequence: sequences[i], tokens, wanted: wanted[i].0 };
+        engine.evaluate(&[entry(0), entry(1)], &mut |row| found.extend_from_slice(row.values)).expect("the step fits");
+    }
+    let error = support::normalised_error(&found, &expected);
+    assert!(error < tolerance(name), "{name} on {}: error {error:.3e}", device.name());
+}
+
 /// A fork continues as its origin would, and neither disturbs the other.
 #[test]
 fn forks_share_history_and_part_ways() {

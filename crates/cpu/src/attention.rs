@@ -79,11 +79,11 @@ pub struct KvLayer {
 pub struct Attend<'a> {
     /// The cache, with the step's keys and values already stored.
     pub cache: KvLayer,
-    /// The sequences of the step.
+    /// The runs of the queries: all tokens of the step, or those whose logits are wanted.
     pub runs: &'a [Run<'a>],
-    /// `[tokens][heads * key_size]`
+    /// `[rows of the runs][heads * key_size]`
     pub query: InputRows<'a>,
-    /// `[tokens][heads * value_size]`
+    /// `[rows of the runs][heads * value_size]`
     pub out: OutputRows<'a>,
     /// [`AttentionKernel::shared_bytes`] aligned to 64, zero before their first use.
     pub shared: *mut u8,

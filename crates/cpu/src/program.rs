@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ascua_graph::null::check_step;
-use ascua_graph::{CompileOptions, DeviceError, Graph, Place, Program, StepInputs, TimeShare, ValueId};
+use ascua_graph::{CompileOptions, DeviceError, Graph, Place, Program, RowUnit, Run, StepInputs, TimeShare, ValueId};
 
 use crate::memory::Buffer;
 use crate::pool::{Sharing, ThreadPool, WorkCounters, Workers};
@@ -48,6 +48,8 @@ impl Size {
 pub(crate) struct Context<'a> {
     /// Tokens, positions, runs, wanted rows.
     pub step: &'a StepInputs<'a>,
+    /// The wanted rows as runs.
+    pub output_runs: &'a [Run<'a>],
     /// Values of the graph.
     pub arena: &'a Buffer,
     /// Prepared activations, tables and other shared scratch; one allocation with fixed places.
@@ -62,6 +64,14 @@ impl Context<'_> {
     /// Rows of a value in this step.
     pub fn rows(&self, place: &Place) -> usize {
         place.shape.rows.count(self.step.tokens.len(), self.step.outputs.len())
+    }
+
+    /// The runs that the rows of a value belong to.
+    pub fn runs(&self, place: &Place) -> &[Run<'_>] {
+        match place.shape.rows.unit {
+            RowUnit::Outputs => self.output_runs,
+            RowUnit::Tokens | RowUnit::Step => self.step.runs,
+        }
     }
 
     /// First element of a value.
@@ -138,7 +148,14 @@ impl Program for CpuProgram {
         (self.tokens, self.outputs) = (step.tokens.len(), step.outputs.len());
         self.counters.reset();
         let threads = self.threads.workers.for_tokens(step.tokens.len());
-        let context = Context { step, arena: &self.arena, shared: &self.shared, caches: &self.caches, threads };
+        let context = Context {
+            step,
+            output_runs: &step.output_runs(),
+            arena: &self.arena,
+            shared: &self.shared,
+            caches: &self.caches,
+            threads,
+        };
         self.threads.pool.run_on(threads, &|worker| {
             // SAFETY: each worker has its own part of the scratch.
             let scratch = unsafe {

@@ -84,7 +84,7 @@ pub fn state_bytes(state: &StateSpec, options: &CompileOptions) -> u64 {
 /// Checks a step against what was planned, so that no kernel has to.
 ///
 /// # Errors
-/// Too many tokens or outputs; a token, row, block or slot out of range; lists of unequal length.
+/// Too many tokens or outputs; a token, row, block or slot out of range or order; lists of unequal length.
 pub fn check_step(graph: &Graph, options: &CompileOptions, step: &StepInputs<'_>) -> Result<(), DeviceError> {
     let too_large = |what, found, limit| Err(DeviceError::StepTooLarge { what, found, limit });
     let out_of_range = |what, found, limit| Err(DeviceError::OutOfRange { what, found, limit });
@@ -100,6 +100,9 @@ pub fn check_step(graph: &Graph, options: &CompileOptions, step: &StepInputs<'_>
     }
     if let Some(&row) = step.outputs.iter().find(|&&row| row as usize >= tokens) {
         return out_of_range("output row", row as usize, tokens);
+    }
+    if let Some(rows) = step.outputs.windows(2).find(|rows| rows[0] >= rows[1]) {
+        return out_of_range("output row before a later one", rows[0] as usize, rows[1] as usize);
     }
     let vocabulary = graph.nodes().iter().find_map(|node| match &node.op {
         crate::Op::Embedding(e) => Some(graph.weight_spec(e.weight).rows()),

@@ -6,6 +6,7 @@ use crate::device::{CompileOptions, Device, DeviceError, MemoryPlan, Program};
 use crate::graph::{Graph, StateId, StateSpec, ValueId};
 use crate::null::memory_plan;
 use crate::ops::OpDef;
+use crate::shape::RowUnit;
 use crate::step::StepInputs;
 use crate::weights::{WeightId, WeightSource, WeightSpec};
 
@@ -13,6 +14,8 @@ use crate::weights::{WeightId, WeightSource, WeightSpec};
 pub struct ReferenceContext<'a> {
     /// The step.
     pub step: &'a StepInputs<'a>,
+    /// What the rows of the value being made are counted in.
+    pub unit: RowUnit,
     /// Width of the value being made.
     pub width: usize,
     /// Widths of the inputs.
@@ -116,6 +119,7 @@ impl Program for ReferenceProgram {
             let inputs: Vec<&[f32]> = node.inputs.iter().map(|v| self.values[v.0 as usize].as_slice()).collect();
             let mut context = ReferenceContext {
                 step,
+                unit: shape.rows.unit,
                 width: shape.width,
                 input_widths: node.inputs.iter().map(|&v| self.graph.shape(v).width).collect(),
                 block_tokens: self.options.cache.block_tokens,

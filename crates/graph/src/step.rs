@@ -4,6 +4,8 @@
 
 use std::ops::Range;
 
+use crate::shape::RowUnit;
+
 /// Consecutive tokens of one sequence inside the batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run<'a> {
@@ -40,4 +42,31 @@ pub struct StepInputs<'a> {
     pub runs: &'a [Run<'a>],
     /// Rows whose logits are wanted, ascending.
     pub outputs: &'a [u32],
+}
+
+impl<'a> StepInputs<'a> {
+    /// The token that a row belongs to, of a value with one row for each `unit`.
+    pub fn token(&self, unit: RowUnit, row: usize) -> usize {
+        match unit {
+            RowUnit::Outputs => self.outputs[row] as usize,
+            RowUnit::Tokens | RowUnit::Step => row,
+        }
+    }
+
+    /// The wanted tokens as runs: their rows are those of values with one row for each output.
+    pub fn output_runs(&self) -> Vec<Run<'a>> {
+        let mut found: Vec<Run<'a>> = Vec::new();
+        let mut rows = 0..0;
+        for run in self.runs {
+            rows = rows.end..self.outputs.partition_point(|&token| (token as usize) < run.tokens.end);
+            let stretches = self.outputs[rows.clone()].chunk_by(|token, next| token + 1 == *next);
+            let mut row = rows.start;
+            for stretch in stretches {
+                let first_position = run.first_position + stretch[0] as usize - run.tokens.start;
+                found.push(Run { tokens: row..row + stretch.len(), first_position, ..run.clone() });
+                row += stretch.len();
+            }
+        }
+        found
+    }
 }

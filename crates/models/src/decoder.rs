@@ -4,7 +4,7 @@ use ascua_graph::ops::{Add, Embedding, Scale, SelectOutputs, Softcap};
 use ascua_graph::{Graph, ValueId};
 
 use crate::architectures::Architecture;
-use crate::blocks::{Attention, FeedForward, Linear, TensorScales, rms_norm};
+use crate::blocks::{Attention, FeedForward, Linear, Queries, TensorScales, rms_norm};
 use crate::builder::{GraphBuilder, TensorCatalogue};
 use crate::config::ModelConfig;
 use crate::error::ModelError;
@@ -79,7 +79,7 @@ pub fn record(
     builder.finish(logits, &config.architecture)
 }
 
-/// One layer; the last one drops the rows whose logits are not wanted as soon as attention has seen them.
+/// One layer; of the rows whose logits are not wanted the last one makes only keys and values.
 fn record_layer(
     builder: &mut GraphBuilder<'_>,
     config: &ModelConfig,
@@ -90,12 +90,12 @@ fn record_layer(
     let width = (config.embedding_length, 1);
     let prefix = format!("blk.{index}");
     let normed = rms_norm(builder, config, &format!("{prefix}.attn_norm"), width, residual)?;
-    let mut mixed = layer.attention.record(builder, config, &prefix, normed)?;
-    let mut residual = residual;
-    if index + 1 == config.layers {
-        mixed = builder.record(SelectOutputs, &[mixed])?;
-        residual = builder.record(SelectOutputs, &[residual])?;
-    }
+    let (queries, residual) = if index + 1 == config.layers {
+        (Queries::OfOutputs, builder.record(SelectOutputs, &[residual])?)
+    } else {
+        (Queries::OfTokens, residual)
+    };
+    let mut mixed = layer.attention.record(builder, config, &prefix, normed, queries)?;
     if layer.norms == Norms::PreAndPost {
         mixed = rms_norm(builder, config, &format!("{prefix}.post_attention_norm"), width, mixed)?;
     }

@@ -97,13 +97,13 @@ pub(crate) struct AttendWork {
 
 impl Work for AttendWork {
     fn size(&self, context: &Context<'_>) -> Size {
-        Size::chunks(self.kernel.pieces(context.step.runs), 1)
+        Size::chunks(self.kernel.pieces(context.runs(&self.query)), 1)
     }
 
     unsafe fn run(&self, context: &Context<'_>, pieces: Range<usize>, scratch: &mut [u8]) {
         let attend = Attend {
             cache: context.caches[self.cache].layer(),
-            runs: context.step.runs,
+            runs: context.runs(&self.query),
             query: rows(context, &self.query),
             out: OutputRows { data: context.value(&self.out), stride: self.out.stride, index: None },
             shared: context.shared(self.partial),

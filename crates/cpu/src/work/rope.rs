@@ -56,11 +56,12 @@ impl Work for RopeWork {
 
     unsafe fn run(&self, context: &Context<'_>, pieces: Range<usize>, _scratch: &mut [u8]) {
         let width = self.out.shape.width;
-        for token in pieces {
+        for row in pieces {
+            let token = context.step.token(self.out.shape.rows.unit, row);
             // SAFETY: input and table are complete; this piece owns the row of the output.
             unsafe {
-                let x = context.row(&self.input, token, 0..width).as_ptr();
-                let out = context.row_mut(&self.out, token, 0..width).as_mut_ptr();
+                let x = context.row(&self.input, row, 0..width).as_ptr();
+                let out = context.row_mut(&self.out, row, 0..width).as_mut_ptr();
                 let cosines = context.shared(self.table).cast::<f32>().add(token * self.rotary_size);
                 self.kernel.rotate(x, cosines, cosines.add(self.rotary_size / 2), out);
             }

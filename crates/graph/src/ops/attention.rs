@@ -5,11 +5,12 @@
 use super::{OpDef, inputs, same};
 use crate::graph::{CachedValues, Graph, StateId, StateSpec};
 use crate::reference::ReferenceContext;
-use crate::shape::{Shape, ShapeError};
+use crate::shape::{RowUnit, Shape, ShapeError};
+use crate::step::Run;
 
 /// `out[t][h] = softmax(scale * q[t][h] · K + bias) V` over the visible history of the token's sequence.
 ///
-/// Inputs: queries `[tokens, heads * key_size]`, keys `[tokens, kv_heads * key_size]` and, unless the values are a
+/// Inputs: queries `[tokens or outputs, heads * key_size]`, keys `[tokens, kv_heads * key_size]` and, unless the values are a
 /// prefix of the keys, values `[tokens, kv_heads * value_size]`.
 #[derive(Clone, Debug)]
 pub struct Attention {
@@ -75,16 +76,20 @@ impl OpDef for Attention {
             return;
         };
         let value_size = values.size();
+        let query_runs = match context.unit {
+            RowUnit::Outputs => context.step.output_runs(),
+            RowUnit::Tokens | RowUnit::Step => context.step.runs.to_vec(),
+        };
         let (key_width, value_width) = (kv_heads * key_size, kv_heads * value_size);
         let slopes = self.alibi_max_bias.map(|max| alibi_slopes(self.heads, max));
         let block_tokens = context.block_tokens;
         let step = context.step;
         let (keys, cached) = context.key_value(self.state, key_width, value_width);
         let group = self.heads / kv_heads;
+        let cell_of = |run: &Run<'_>, p: usize| run.blocks[p / block_tokens] as usize * block_tokens + p % block_tokens;
         for run in step.runs {
-            let cell = |p: usize| run.blocks[p / block_tokens] as usize * block_tokens + p % block_tokens;
             for (i, t) in run.tokens.clone().enumerate() {
-                let cell = cell(run.first_position + i);
+                let cell = cell_of(run, run.first_position + i);
                 keys[cell * key_width..][..key_width].copy_from_slice(&inputs[1][t * key_width..][..key_width]);
                 let out = &mut cached[cell * value_width..][..value_width];
                 match values {
@@ -97,6 +102,9 @@ impl OpDef for Attention {
                     }
                 }
             }
+        }
+        for run in &query_runs {
+            let cell = |p| cell_of(run, p);
             for (i, t) in run.tokens.clone().enumerate() {
                 let position = run.first_position + i;
                 let first = window.map_or(0, |w| (position + 1).saturating_sub(w));

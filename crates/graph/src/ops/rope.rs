@@ -41,10 +41,11 @@ impl OpDef for Rope {
     fn reference(&self, inputs: &[&[f32]], out: &mut [f32], context: &mut ReferenceContext<'_>) {
         out.copy_from_slice(inputs[0]);
         let half = self.parameters.rotary_size / 2;
-        for (row, &position) in out.chunks_exact_mut(context.width).zip(context.step.positions) {
+        for (row, out) in out.chunks_exact_mut(context.width).enumerate() {
+            let position = context.step.positions[context.step.token(context.unit, row)];
             let (mut cosines, mut sines) = (vec![0.0; half], vec![0.0; half]);
             self.parameters.angles(position, &mut cosines, &mut sines);
-            for head in row.chunks_exact_mut(context.width / self.heads) {
+            for head in out.chunks_exact_mut(context.width / self.heads) {
                 for pair in 0..half {
                     let (a, b) = match self.parameters.style {
                         RopeStyle::Normal => (2 * pair, 2 * pair + 1),

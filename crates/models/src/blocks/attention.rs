@@ -1,6 +1,6 @@
 //! Grouped-query attention, from the normed residual to the output projection.
 
-use ascua_graph::ops::{self, Rope, Slice};
+use ascua_graph::ops::{self, Rope, SelectOutputs, Slice};
 use ascua_graph::{CachedValues, RopeParameters, StateSpec, ValueId};
 
 use super::{Linear, TensorScales, rms_norm};
@@ -28,6 +28,15 @@ pub struct Attention {
 enum QueryKeyNorm {
     Without,
     PerHead,
+}
+
+/// Which rows attend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Queries {
+    /// All.
+    OfTokens,
+    /// Those whose logits are wanted: nothing reads what the others would find.
+    OfOutputs,
 }
 
 impl Attention {
@@ -72,7 +81,7 @@ impl Attention {
         Attention { query_key_norm: QueryKeyNorm::PerHead, ..self }
     }
 
-    /// Records the block for `blk.LAYER`.
+    /// Records the block for `blk.LAYER`; its result has the rows of `queries`.
     ///
     /// # Errors
     /// A tensor is missing or has another shape.
@@ -82,8 +91,9 @@ impl Attention {
         config: &ModelConfig,
         prefix: &str,
         x: ValueId,
+        queries: Queries,
     ) -> Result<ValueId, ModelError> {
-        let (q, k, v) = self.query_key_value(builder, config, prefix, x)?;
+        let (q, k, v) = self.query_key_value(builder, config, prefix, x, queries)?;
         let q = self.positioned(builder, config, &format!("{prefix}.attn_q_norm"), self.heads, q)?;
         let k = self.positioned(builder, config, &format!("{prefix}.attn_k_norm"), self.kv_heads, k)?;
         let state = builder.state(StateSpec::KeyValue {
@@ -116,7 +126,12 @@ impl Attention {
         config: &ModelConfig,
         prefix: &str,
         x: ValueId,
+        queries: Queries,
     ) -> Result<(ValueId, ValueId, ValueId), ModelError> {
+        let attending = |builder: &mut GraphBuilder<'_>, value| match queries {
+            Queries::OfTokens => Ok(value),
+            Queries::OfOutputs => builder.record(SelectOutputs, &[value]),
+        };
         let columns = config.embedding_length;
         let widths = [self.heads * self.key_size, self.kv_heads * self.key_size, self.kv_heads * self.value_size];
         let fused = format!("{prefix}.attn_qkv");
@@ -128,13 +143,15 @@ impl Attention {
                 start += width;
                 builder.record(Slice { start: start - width, width }, &[all])
             };
-            return Ok((part(widths[0])?, part(widths[1])?, part(widths[2])?));
+            let (q, k, v) = (part(widths[0])?, part(widths[1])?, part(widths[2])?);
+            return Ok((attending(builder, q)?, k, v));
         }
-        let mut part = |name: &str, width: usize| {
+        let attending = attending(builder, x)?;
+        let mut part = |name: &str, width: usize, x: ValueId| {
             let linear = Linear::new(builder, &format!("{prefix}.{name}"), (columns, width), TensorScales::Apply)?;
             linear.apply(builder, x)
         };
-        Ok((part("attn_q", widths[0])?, part("attn_k", widths[1])?, part("attn_v", widths[2])?))
+        Ok((part("attn_q", widths[0], attending)?, part("attn_k", widths[1], x)?, part("attn_v", widths[2], x)?))
     }
 
     /// Norm and rotation of queries or keys.

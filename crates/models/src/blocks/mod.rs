@@ -7,7 +7,7 @@ mod low_rank;
 mod moe;
 mod norm;
 
-pub use attention::Attention;
+pub use attention::{Attention, Queries};
 pub use feed_forward::FeedForward;
 pub use linear::Linear;
 pub use moe::MixtureOfExperts;
