@@ -75,10 +75,8 @@ fn measure(isa: Isa, precision: Precision, case: Case) -> Result<(), Box<dyn std
     let rows = input(&all, kv_heads * size, history + tokens);
     let everything = [Run { tokens: 0..history + tokens, first_position: 0, blocks: &blocks, slot: 0 }];
     let start = Instant::now();
-    for piece in 0..kernel.store_pieces(&everything) {
-        // SAFETY: rows for all tokens, blocks for all positions.
-        unsafe { kernel.store(&cache, &everything, rows, rows, piece) };
-    }
+    // SAFETY: rows for all tokens, blocks for all positions.
+    unsafe { kernel.store(&cache, &everything, rows, rows, 0..history + tokens) };
     let stored = start.elapsed();
 
     let queries = numbers(heads * size, tokens);

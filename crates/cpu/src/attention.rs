@@ -7,14 +7,16 @@
 //!
 //! Invariants: no memory grows with tokens × history. How work is cut depends on the runs only, never on the number of
 //! threads, and parts are put together in order: the result has the same bits however many threads there are. Keys and
-//! values are stored as exactly as their type in the cache can. Arithmetic is F32, but for the products of many rows, which are of 16-bit
-//! integers where those are faster, unless F32 was asked for (`docs/decisions/0008-attention-in-16-bits.md`).
+//! values are stored as exactly as their type in the cache can. Arithmetic is F32, but for the products of many rows, which
+//! are of 16-bit integers where those are faster, unless F32 was asked for (`docs/decisions/0008-attention-in-16-bits.md`).
 
 mod codec;
 mod few_rows;
 mod many_rows;
 mod partial;
 mod tiling;
+
+use std::ops::Range;
 
 use ascua_gguf::TensorType;
 use ascua_graph::Run;
@@ -177,9 +179,6 @@ struct Call<'a> {
     scratch: *mut f32,
 }
 
-/// Tokens whose keys and values are stored by one piece.
-const STORE_TOKENS: usize = 8;
-
 impl AttentionKernel {
     /// Prepares an attention. With [`Precision::Quantised`] the products of many rows may be of 16-bit integers.
     ///
@@ -247,48 +246,37 @@ impl AttentionKernel {
         partial::Layout::new(self).bytes
     }
 
-    /// Pieces of work of [`AttentionKernel::store`].
-    pub fn store_pieces(&self, runs: &[Run<'_>]) -> usize {
-        runs.iter().map(|run| run.len().div_ceil(STORE_TOKENS)).sum()
-    }
-
     /// Encodes the keys `[tokens][kv_heads * key_size]` and values `[tokens][kv_heads * value_size]` of some of the
     /// step's tokens into the cache. Where values are a prefix of the keys, `value` is not read.
     ///
     /// # Safety
     /// The rows of all runs are readable, and the cache holds all blocks of the runs; nobody else uses the cache rows of
-    /// these tokens; each piece is done once.
+    /// these tokens.
     pub unsafe fn store(
         &self,
         cache: &KvLayer,
         runs: &[Run<'_>],
         key: InputRows<'_>,
         value: InputRows<'_>,
-        mut piece: usize,
+        tokens: Range<usize>,
     ) {
         for run in runs {
-            let pieces = run.len().div_ceil(STORE_TOKENS);
-            if piece >= pieces {
-                piece -= pieces;
-                continue;
-            }
-            for token in piece * STORE_TOKENS..run.len().min((piece + 1) * STORE_TOKENS) {
-                let position = run.first_position + token;
+            for token in run.tokens.start.max(tokens.start)..run.tokens.end.min(tokens.end) {
+                let position = run.first_position + token - run.tokens.start;
                 for head in 0..self.spec.kv_heads {
                     // SAFETY: rows of the run and blocks of the cache, says the caller.
                     unsafe {
-                        let from = input_row(&key, run.tokens.start + token).add(head * self.spec.key_size);
+                        let from = input_row(&key, token).add(head * self.spec.key_size);
                         let to = self.key_row(cache, run.blocks, position, head);
                         codec::encode(self.isa, self.keys.codec, from, self.keys.size, to);
                         if let ValueSource::Cache(_) = self.spec.values {
-                            let from = input_row(&value, run.tokens.start + token).add(head * self.spec.value_size);
+                            let from = input_row(&value, token).add(head * self.spec.value_size);
                             let to = self.value_row(cache, run.blocks, position, head);
                             codec::encode(self.isa, self.values.codec, from, self.values.size, to);
                         }
                     }
                 }
             }
-            return;
         }
     }
 

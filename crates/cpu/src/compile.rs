@@ -1,7 +1,4 @@
-//! From a graph to a list of work: chooses kernels, lays out shared scratch, sets barriers.
-//!
-//! A barrier stands before work only where it reads or overwrites something that work since the last barrier touches;
-//! so products of one input, or the rotations of queries and keys, run side by side.
+//! From a graph to a list of work: chooses kernels, lays out shared scratch, tells the schedule what is read and written.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,8 +17,9 @@ use crate::isa::Isa;
 use crate::matmul::{ActivationLayout, MatmulKernel};
 use crate::memory::Buffer;
 use crate::pool::WorkCounters;
-use crate::program::{CpuProgram, Step, Threads, Work};
+use crate::program::{CpuProgram, Threads, Work};
 use crate::rope::RopeKernel;
+use crate::schedule::{Access, Resource, Schedule};
 use crate::work::attention::{AttendWork, LayerCache, StoreWork};
 use crate::work::elementwise::{ElementwiseWork, Function};
 use crate::work::embedding::EmbeddingWork;
@@ -31,6 +29,7 @@ use crate::work::experts::{
 use crate::work::matmul::{MatMulWork, PrepareWork};
 use crate::work::norm::RmsNormWork;
 use crate::work::rope::{RopeTableWork, RopeWork};
+use crate::work::rows::RowWork;
 use crate::work::select::SelectWork;
 use crate::work::square_sums::{ExpertSquareSumsWork, SquareSumsWork};
 
@@ -64,14 +63,15 @@ pub(crate) fn compile(
     let compiler = Compiler::new(graph, settings, Some(&weights))?.record()?;
     let caches = compiler.caches()?;
     let scratch_bytes = compiler.scratch_bytes;
+    let steps = compiler.schedule.finish();
     Ok(CpuProgram {
-        counters: WorkCounters::new(compiler.steps.len()),
+        counters: WorkCounters::new(steps.len()),
         places: (0..graph.value_count()).map(|v| compiler.plan.place(ascua_graph::ValueId(v as u32))).collect(),
         arena: Buffer::new("activations", compiler.plan.arena_bytes())?,
         shared: Buffer::new("scratch", compiler.shared.size)?,
         scratch: Buffer::new("scratch of the threads", scratch_bytes * settings.threads)?,
         scratch_bytes,
-        steps: compiler.steps,
+        steps,
         caches,
         graph: graph.clone(),
         options: settings.options,
@@ -80,29 +80,6 @@ pub(crate) fn compile(
         outputs: 0,
         tokens: 0,
     })
-}
-
-/// Something work reads or writes.
-#[derive(Clone, Debug, PartialEq)]
-enum Resource {
-    /// Elements of the arena.
-    Arena(Range<usize>),
-    /// Bytes of the shared scratch.
-    Shared(Range<usize>),
-    /// A cache.
-    Cache(u32),
-}
-
-impl Resource {
-    fn overlaps(&self, other: &Resource) -> bool {
-        match (self, other) {
-            (Resource::Arena(a), Resource::Arena(b)) | (Resource::Shared(a), Resource::Shared(b)) => {
-                a.start < b.end && b.start < a.end
-            }
-            (Resource::Cache(a), Resource::Cache(b)) => a == b,
-            _ => false,
-        }
-    }
 }
 
 /// Places in the shared scratch; nothing is given back.
@@ -143,9 +120,7 @@ struct Compiler<'a> {
     weights: Option<&'a [WeightSource]>,
     kernels: Elementwise,
     plan: Plan,
-    steps: Vec<Step>,
-    reads: Vec<Resource>,
-    writes: Vec<Resource>,
+    schedule: Schedule,
     shared: Shared,
     prepared: Vec<PreparedPlace>,
     tables: Vec<(RopeParameters, Range<usize>)>,
@@ -171,9 +146,7 @@ impl<'a> Compiler<'a> {
             settings,
             weights,
             plan: Plan::new(graph, settings.options.limits),
-            steps: Vec::new(),
-            reads: Vec::new(),
-            writes: Vec::new(),
+            schedule: Schedule::default(),
             shared: Shared::default(),
             prepared: Vec::new(),
             tables: Vec::new(),
@@ -246,36 +219,39 @@ impl<'a> Compiler<'a> {
     fn arena(&self, place: &Place) -> Resource {
         let limits = self.settings.options.limits;
         let rows = place.shape.rows.count(limits.tokens, limits.outputs).max(1);
-        Resource::Arena(place.offset..place.offset + (rows - 1) * place.stride + place.shape.width)
+        let (width, stride) = (place.shape.width, place.stride);
+        Resource::Arena { elements: place.offset..place.offset + (rows - 1) * stride + width, stride, width }
     }
 
-    /// Adds work; it waits for all threads where it must.
+    /// Adds work.
     fn push(&mut self, work: impl Work + 'static, reads: Vec<Resource>, writes: Vec<Resource>) {
-        let clash = |a: &[Resource], b: &[Resource]| a.iter().any(|a| b.iter().any(|b| a.overlaps(b)));
-        let barrier = clash(&reads, &self.writes) || clash(&writes, &self.writes) || clash(&writes, &self.reads);
-        if barrier {
-            self.reads.clear();
-            self.writes.clear();
-        }
-        // What is overwritten in the arena is no longer what was prepared from it.
+        self.forget(&writes);
+        self.schedule.push(Box::new(work), Access { reads, writes }, &self.label);
+    }
+
+    /// Adds work that makes each row of `out` by itself.
+    fn push_rows(&mut self, work: impl RowWork + 'static, of: &Place, reads: Vec<Resource>, writes: Vec<Resource>) {
+        self.forget(&writes);
+        self.schedule.push_rows(Box::new(work), of.shape.rows, Access { reads, writes }, &self.label);
+    }
+
+    /// What is overwritten in the arena is no longer what was prepared from it.
+    fn forget(&mut self, writes: &[Resource]) {
         for prepared in &mut self.prepared {
             if let Some(holds) = &prepared.holds {
                 let start = holds.input.offset;
-                let source = Resource::Arena(start..start + 1);
+                let source = Resource::Arena { elements: start..start + 1, stride: 1, width: 1 };
                 if writes.iter().any(|w| w.overlaps(&source)) {
                     prepared.holds = None;
                 }
             }
         }
-        self.reads.extend(reads);
-        self.writes.extend(writes);
-        self.steps.push(Step { barrier, work: Box::new(work), label: self.label.clone() });
     }
 
-    /// As [`Compiler::push`], of work that brings activations to a place in the layout of the product that follows.
-    fn push_preparing(&mut self, work: impl Work + 'static, reads: Vec<Resource>, place: &Range<usize>) {
+    /// Adds what brings activations to the layout of the product that follows: no part of that in a profile.
+    fn preparing(&mut self, push: impl FnOnce(&mut Self)) {
         let label = std::mem::replace(&mut self.label, PREPARING.to_owned());
-        self.push(work, reads, vec![Resource::Shared(place.clone())]);
+        push(self);
         self.label = label;
     }
 
@@ -312,7 +288,7 @@ impl<'a> Compiler<'a> {
                     input: inputs[0],
                     out,
                 };
-                self.push(work, reads, writes);
+                self.push_rows(work, &out, reads, writes);
             }
             Op::MatMul(op) => self.matmul(op, inputs[0], out)?,
             Op::Add(_) => self.elementwise(Function::Add { b: inputs[1] }, inputs[0], out, reads),
@@ -371,7 +347,8 @@ impl<'a> Compiler<'a> {
         let (place, fresh) = self.prepare(Prepared { input, layout, tables: None });
         if fresh {
             let work = PrepareWork { layout, input, prepared: place.start };
-            self.push_preparing(work, vec![self.arena(&input)], &place);
+            let (reads, writes) = (vec![self.arena(&input)], vec![Resource::Shared(place.clone())]);
+            self.preparing(|compiler| compiler.push_rows(work, &input, reads, writes));
         }
         let scale = op.scale.map(|s| self.floats(s)).transpose()?.map_or(1.0, |s| s[0]);
         let (factor, bias_factor) = op.factors(scale);
@@ -408,13 +385,13 @@ impl<'a> Compiler<'a> {
             .map_err(|e| Self::unsupported(op.name(), e))?;
         let reads = vec![self.arena(&input), Resource::Shared(table.clone())];
         let work = RopeWork { kernel, rotary_size, table: table.start, input, out };
-        self.push(work, reads, vec![self.arena(&out)]);
+        self.push_rows(work, &out, reads, vec![self.arena(&out)]);
         Ok(())
     }
 
     fn elementwise(&mut self, function: Function, a: Place, out: Place, reads: Vec<Resource>) {
         let work = ElementwiseWork { kernels: self.kernels, function, a, out };
-        self.push(work, reads, vec![self.arena(&out)]);
+        self.push_rows(work, &out, reads, vec![self.arena(&out)]);
     }
 
     fn attention(&mut self, op: &ascua_graph::ops::Attention, inputs: &[Place], out: Place) -> Result<(), DeviceError> {
@@ -430,7 +407,7 @@ impl<'a> Compiler<'a> {
         let (query, key) = (inputs[0], inputs[1]);
         let value = inputs.get(2).copied().unwrap_or(key);
         let store = StoreWork { kernel: Arc::clone(&kernel), cache, key, value };
-        self.push(store, vec![self.arena(&key), self.arena(&value)], vec![stored.clone()]);
+        self.push_rows(store, &key, vec![self.arena(&key), self.arena(&value)], vec![stored.clone()]);
         let attend = AttendWork { kernel, cache, query, out, partial: partial.start };
         let writes = vec![self.arena(&out), Resource::Shared(partial)];
         self.push(attend, vec![stored, self.arena(&query)], writes);
@@ -513,7 +490,8 @@ impl<'a> Compiler<'a> {
         if fresh {
             let work = ExpertPrepareWork { layout, tables, input, prepared: place.start };
             let reads = vec![self.arena(&input), sorted.clone()];
-            self.push_preparing(work, reads, &place);
+            let writes = vec![Resource::Shared(place.clone())];
+            self.preparing(|compiler| compiler.push(work, reads, writes));
         }
         let spec = self.graph.weight_spec(op.weight);
         let work = ExpertMatMulWork {

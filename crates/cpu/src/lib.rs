@@ -15,6 +15,7 @@ mod program;
 pub mod roofline;
 pub mod rope;
 mod scales;
+mod schedule;
 #[cfg(target_arch = "x86_64")]
 mod transpose;
 mod work;

@@ -154,9 +154,9 @@ impl Batch {
             pool.run(&|worker| {
                 let inputs = &inputs;
                 let mut scratch = vec![0xFFu8; kernel.scratch_bytes()];
-                for piece in worker.chunks(&store, kernel.store_pieces(&runs), 1, Sharing::Chunks).flatten() {
-                    // SAFETY: rows for all runs, a cache with all blocks, each piece once.
-                    unsafe { kernel.store(&inputs.cache, &runs, inputs.key, inputs.value, piece) };
+                for tokens in worker.chunks(&store, row, 3, Sharing::Chunks) {
+                    // SAFETY: rows for all runs, a cache with all blocks, each token once.
+                    unsafe { kernel.store(&inputs.cache, &runs, inputs.key, inputs.value, tokens) };
                 }
                 worker.barrier();
                 for piece in worker.chunks(&attend, kernel.pieces(&runs), 1, Sharing::Chunks).flatten() {

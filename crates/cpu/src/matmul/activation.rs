@@ -10,6 +10,8 @@ mod int8;
 #[cfg(target_arch = "x86_64")]
 mod tokens;
 
+use std::ops::Range;
+
 pub(super) use float::FloatLayout;
 pub(super) use int8::{ActivationGroup, Columns, Int8Layout, PanelView, Panels, RowOrder, RowView, TOKENS_PER_PANEL};
 pub(super) use int16::{GROUP as GROUP16, Int16Layout};
@@ -17,6 +19,11 @@ pub(super) use int16::{GROUP as GROUP16, Int16Layout};
 pub(super) use int16::{LARGEST as LARGEST16, Panel16};
 
 use super::InputRows;
+
+/// Rows that the pieces of a preparation keep together, or a multiple of theirs, in a step of `tokens`.
+pub(crate) fn rows_together(tokens: usize) -> usize {
+    if tokens < int8::PANELS_FROM { 1 } else { TOKENS_PER_PANEL }
+}
 
 /// How a product wants its activations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -81,6 +88,13 @@ impl ActivationLayout {
             Form::Int16(layout) => layout.pieces(tokens),
             Form::Int8(layout) => layout.pieces(tokens),
         }
+    }
+
+    /// The pieces that some rows of `tokens` make up; the rows begin at a multiple of [`rows_together`], and end at one or
+    /// with the tokens.
+    pub(crate) fn pieces_of(&self, tokens: usize, rows: Range<usize>) -> Range<usize> {
+        let together = if self.pieces(tokens) == tokens { 1 } else { rows_together(tokens) };
+        rows.start / together..rows.end.div_ceil(together)
     }
 
     /// Prepares one piece.

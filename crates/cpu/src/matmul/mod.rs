@@ -30,6 +30,7 @@ use std::ops::Range;
 use ascua_gguf::TensorType;
 
 pub use activation::ActivationLayout;
+pub(crate) use activation::rows_together;
 pub use ascua_graph::Precision;
 pub(crate) use integers::half_to_f32;
 

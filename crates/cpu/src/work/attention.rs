@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ascua_graph::Place;
 
+use super::rows::RowWork;
 use crate::attention::{Attend, AttentionKernel, KvLayer};
 use crate::matmul::{InputRows, OutputRows};
 use crate::memory::Buffer;
@@ -69,18 +70,12 @@ pub(crate) struct StoreWork {
     pub value: Place,
 }
 
-impl Work for StoreWork {
-    fn size(&self, context: &Context<'_>) -> Size {
-        Size::chunks(self.kernel.store_pieces(context.step.runs), 1)
-    }
-
-    unsafe fn run(&self, context: &Context<'_>, pieces: Range<usize>, _scratch: &mut [u8]) {
+impl RowWork for StoreWork {
+    unsafe fn rows(&self, context: &Context<'_>, tokens: Range<usize>) {
         let layer = context.caches[self.cache].layer();
-        for piece in pieces {
-            let (key, value) = (rows(context, &self.key), rows(context, &self.value));
-            // SAFETY: keys and values are complete; the step was checked to name blocks of the cache only.
-            unsafe { self.kernel.store(&layer, context.step.runs, key, value, piece) };
-        }
+        let (key, value) = (rows(context, &self.key), rows(context, &self.value));
+        // SAFETY: keys and values are complete; the step was checked to name blocks of the cache only.
+        unsafe { self.kernel.store(&layer, context.step.runs, key, value, tokens) };
     }
 }
 

@@ -5,6 +5,7 @@ use std::ops::Range;
 use ascua_graph::Place;
 
 use super::Tiles;
+use super::rows::RowWork;
 use crate::elementwise::{Activation, Elementwise};
 use crate::program::{Context, Size, Work};
 
@@ -55,21 +56,43 @@ impl Work for ElementwiseWork {
     unsafe fn run(&self, context: &Context<'_>, pieces: Range<usize>, _scratch: &mut [u8]) {
         let tiles = Tiles::new(context, &self.out);
         for (row, columns) in pieces.map(|piece| tiles.tile(piece)) {
-            let n = columns.len();
-            // SAFETY: inputs are complete, and not where the output is; this piece owns these columns of the output.
-            unsafe {
-                let input = |place: &Place| context.row(place, row, columns.clone()).as_ptr();
-                let a = input(&self.a);
-                let out = context.row_mut(&self.out, row, columns.clone()).as_mut_ptr();
-                match &self.function {
-                    Function::Add { b } => self.kernels.add(a, input(b), n, out),
-                    Function::Scale { factor } => self.kernels.scale(a, *factor, n, out),
-                    Function::Softcap { limit } => self.kernels.softcap(a, *limit, n, out),
-                    Function::Gate { activation, up } => self.kernels.gate(*activation, a, input(up), n, out),
-                    Function::GateRows { gate } => {
-                        let gate = context.row(gate, row, 0..1)[0];
-                        self.kernels.scale(a, 1.0 / (1.0 + (-gate).exp()), n, out);
-                    }
+            // SAFETY: passed on.
+            unsafe { self.columns(context, row, columns) };
+        }
+    }
+}
+
+impl RowWork for ElementwiseWork {
+    unsafe fn rows(&self, context: &Context<'_>, rows: Range<usize>) {
+        for row in rows {
+            // SAFETY: passed on.
+            unsafe { self.columns(context, row, 0..self.out.shape.width) };
+        }
+    }
+
+    fn alone(&self) -> Option<&dyn Work> {
+        Some(self)
+    }
+}
+
+impl ElementwiseWork {
+    /// # Safety
+    /// The inputs are complete, and the caller owns these columns of the output's row.
+    unsafe fn columns(&self, context: &Context<'_>, row: usize, columns: Range<usize>) {
+        let n = columns.len();
+        // SAFETY: as the caller promises; inputs are not where the output is.
+        unsafe {
+            let input = |place: &Place| context.row(place, row, columns.clone()).as_ptr();
+            let a = input(&self.a);
+            let out = context.row_mut(&self.out, row, columns.clone()).as_mut_ptr();
+            match &self.function {
+                Function::Add { b } => self.kernels.add(a, input(b), n, out),
+                Function::Scale { factor } => self.kernels.scale(a, *factor, n, out),
+                Function::Softcap { limit } => self.kernels.softcap(a, *limit, n, out),
+                Function::Gate { activation, up } => self.kernels.gate(*activation, a, input(up), n, out),
+                Function::GateRows { gate } => {
+                    let gate = context.row(gate, row, 0..1)[0];
+                    self.kernels.scale(a, 1.0 / (1.0 + (-gate).exp()), n, out);
                 }
             }
         }

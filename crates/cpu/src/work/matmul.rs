@@ -5,6 +5,7 @@ use std::ops::Range;
 use ascua_gguf::TensorData;
 use ascua_graph::Place;
 
+use super::rows::RowWork;
 use crate::matmul::{ActivationLayout, InputRows, MatmulKernel, OutputRows};
 use crate::program::{Context, Size, Work};
 
@@ -16,16 +17,11 @@ pub(crate) struct PrepareWork {
     pub prepared: usize,
 }
 
-impl Work for PrepareWork {
-    fn size(&self, context: &Context<'_>) -> Size {
-        Size::chunks(self.layout.pieces(context.rows(&self.input)), 1)
-    }
-
-    unsafe fn run(&self, context: &Context<'_>, pieces: Range<usize>, _scratch: &mut [u8]) {
-        let rows = context.rows(&self.input);
-        for piece in pieces {
-            let input =
-                InputRows { data: context.value(&self.input), stride: self.input.stride, tokens: rows, index: None };
+impl RowWork for PrepareWork {
+    unsafe fn rows(&self, context: &Context<'_>, rows: Range<usize>) {
+        let tokens = context.rows(&self.input);
+        for piece in self.layout.pieces_of(tokens, rows) {
+            let input = InputRows { data: context.value(&self.input), stride: self.input.stride, tokens, index: None };
             // SAFETY: the value is complete, the compiler reserved the bytes of the largest step.
             unsafe { self.layout.prepare(input, piece, context.shared(self.prepared)) };
         }

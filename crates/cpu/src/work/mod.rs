@@ -7,6 +7,7 @@ pub(crate) mod experts;
 pub(crate) mod matmul;
 pub(crate) mod norm;
 pub(crate) mod rope;
+pub(crate) mod rows;
 pub(crate) mod select;
 pub(crate) mod square_sums;
 

@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use ascua_graph::Place;
 
+use super::rows::RowWork;
 use crate::elementwise::Elementwise;
-use crate::program::{Context, Size, Work};
+use crate::program::Context;
 
 pub(crate) struct RmsNormWork {
     pub kernels: Elementwise,
@@ -17,20 +18,14 @@ pub(crate) struct RmsNormWork {
     pub out: Place,
 }
 
-impl Work for RmsNormWork {
-    fn size(&self, context: &Context<'_>) -> Size {
-        let pieces = context.rows(&self.out) * self.groups;
-        Size::chunks(pieces, (pieces / (8 * context.threads)).max(1))
-    }
-
-    unsafe fn run(&self, context: &Context<'_>, pieces: Range<usize>, _scratch: &mut [u8]) {
+impl RowWork for RmsNormWork {
+    unsafe fn rows(&self, context: &Context<'_>, rows: Range<usize>) {
         let size = self.out.shape.width / self.groups;
-        for piece in pieces {
-            let (row, group) = (piece / self.groups, piece % self.groups);
+        for (row, group) in rows.flat_map(|row| (0..self.groups).map(move |group| (row, group))) {
             let columns = group * size..(group + 1) * size;
             let weight =
                 self.weight.as_ref().map(|w| if w.len() == size { w.as_ptr() } else { w[columns.clone()].as_ptr() });
-            // SAFETY: the input is complete; this piece owns these columns of the output; the compiler checked the
+            // SAFETY: the input is complete; the caller owns these rows of the output; the compiler checked the
             // length of the weight.
             unsafe {
                 let x = context.row(&self.input, row, columns.clone()).as_ptr();

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use ascua_graph::{Place, RopeParameters};
 
+use super::rows::RowWork;
 use crate::program::{Context, Size, Work};
 use crate::rope::RopeKernel;
 
@@ -48,17 +49,12 @@ pub(crate) struct RopeWork {
     pub out: Place,
 }
 
-impl Work for RopeWork {
-    fn size(&self, context: &Context<'_>) -> Size {
-        let rows = context.rows(&self.out);
-        Size::chunks(rows, (rows / (8 * context.threads)).max(1))
-    }
-
-    unsafe fn run(&self, context: &Context<'_>, pieces: Range<usize>, _scratch: &mut [u8]) {
+impl RowWork for RopeWork {
+    unsafe fn rows(&self, context: &Context<'_>, rows: Range<usize>) {
         let width = self.out.shape.width;
-        for row in pieces {
+        for row in rows {
             let token = context.step.token(self.out.shape.rows.unit, row);
-            // SAFETY: input and table are complete; this piece owns the row of the output.
+            // SAFETY: input and table are complete; the caller owns the row of the output.
             unsafe {
                 let x = context.row(&self.input, row, 0..width).as_ptr();
                 let out = context.row_mut(&self.out, row, 0..width).as_mut_ptr();

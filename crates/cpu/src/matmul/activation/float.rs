@@ -1,9 +1,9 @@
 //! Activations as they are: `[tokens][stride]` F32, rows padded to whole cache lines.
 
+use super::rows_together;
 use crate::matmul::InputRows;
 
 const FLOATS_PER_LINE: usize = 16;
-const TOKENS_PER_PIECE: usize = 4;
 
 /// The layout for rows of `cols` elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,14 +22,14 @@ impl FloatLayout {
     }
 
     pub fn pieces(&self, tokens: usize) -> usize {
-        tokens.div_ceil(TOKENS_PER_PIECE)
+        tokens.div_ceil(rows_together(tokens))
     }
 
     /// # Safety
     /// As [`super::ActivationLayout::prepare`].
     pub unsafe fn prepare(&self, x: InputRows<'_>, piece: usize, out: *mut u8) {
-        let first = piece * TOKENS_PER_PIECE;
-        for token in first..x.tokens.min(first + TOKENS_PER_PIECE) {
+        let together = rows_together(x.tokens);
+        for token in piece * together..x.tokens.min((piece + 1) * together) {
             // SAFETY: the token's row is readable, and its place in `out` belongs to this piece.
             unsafe {
                 let to = out.cast::<f32>().add(token * self.stride());
