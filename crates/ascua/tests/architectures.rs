@@ -156,9 +156,10 @@ fn wanted_in_pieces(device: &dyn Device, name: &str, piece: usize) {
     let sequences = [(); 2].map(|()| engine.create_sequence().expect("there is room for two"));
     let (mut found, mut expected) = (Vec::new(), Vec::new());
     for (number, tokens) in support::tokens().chunks(piece).enumerate() {
-        let last = tokens.len() - 1;
-        let wanted = match number % 2 {
-            0 => [(Wanted::Nothing, tokens.len()), (Wanted::Last, last)],
+        let (last, none) = (tokens.len() - 1, (Wanted::Nothing, tokens.len()));
+        let wanted = match number % 3 {
+            0 => [none; 2],
+            1 => [none, (Wanted::Last, last)],
             _ => [(Wanted::From(4), 4.min(tokens.len())), (Wanted::From(0), 0)],
         };
         for (_, first) in wanted {

@@ -250,7 +250,7 @@ impl AttentionKernel {
     /// step's tokens into the cache. Where values are a prefix of the keys, `value` is not read.
     ///
     /// # Safety
-    /// The rows of all runs are readable, and the cache holds all blocks of the runs; nobody else uses the cache rows of
+    /// The rows of `tokens` are readable, and the cache holds all blocks of the runs; nobody else uses the cache rows of
     /// these tokens.
     pub unsafe fn store(
         &self,

@@ -229,7 +229,7 @@ impl<'a> Compiler<'a> {
         self.schedule.push(Box::new(work), Access { reads, writes }, &self.label);
     }
 
-    /// Adds work that makes each row of `out` by itself.
+    /// Adds work that takes each row by itself, of which there are as many as `of` has.
     fn push_rows(&mut self, work: impl RowWork + 'static, of: &Place, reads: Vec<Resource>, writes: Vec<Resource>) {
         self.forget(&writes);
         self.schedule.push_rows(Box::new(work), of.shape.rows, Access { reads, writes }, &self.label);

@@ -4,7 +4,8 @@
 //! inlined into one entry per level that enables the level's instructions, so it compiles to the bare instructions.
 //!
 //! Invariant: vectors are created only inside a kernel that [`dispatch`] runs, which is handed levels that the machine has,
-//! or behind an entry that enables the level itself and whose caller made sure of the same. That is why arithmetic on an existing vector is safe while making one is not.
+//! or behind an entry that enables the level itself and whose caller made sure of the same. That is why arithmetic on an
+//! existing vector is safe while making one is not.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;

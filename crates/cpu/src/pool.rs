@@ -288,8 +288,8 @@ impl Worker<'_> {
     /// This worker's share of `0..total`, in ranges of `chunk`, or of several (the last may be shorter).
     ///
     /// About three quarters are fixed per worker, next to each other, or with [`Sharing::Free`] none; the rest goes to
-    /// whoever is ahead. All workers must
-    /// use the same counter, total, chunk and way of sharing, and the counter must have been reset since it was last used.
+    /// whoever is ahead. All workers must use the same counter, total, chunk and way of sharing, and the counter must have
+    /// been reset since it was last used.
     #[inline]
     pub fn chunks<'counter>(
         &self,

@@ -10,6 +10,34 @@ use ascua_graph::TimeShare;
 
 use crate::program::Step;
 
+/// Takes the times of one worker, if they are wanted.
+pub(crate) struct Watch<'a>(Option<(&'a Profile, Instant)>);
+
+impl<'a> Watch<'a> {
+    pub fn start(profile: Option<&'a Profile>) -> Watch<'a> {
+        Watch(profile.map(|profile| (profile, Instant::now())))
+    }
+
+    /// From the last look at the watch to now step `index` waited for others.
+    pub fn waited(self, index: usize) -> Watch<'a> {
+        self.add(|profile| &profile.steps[index].waiting)
+    }
+
+    /// From the last look at the watch to now step `index` worked.
+    pub fn worked(self, index: usize) -> Watch<'a> {
+        self.add(|profile| &profile.steps[index].working)
+    }
+
+    fn add(self, to: impl FnOnce(&Profile) -> &AtomicU64) -> Watch<'a> {
+        Watch(self.0.map(|(profile, before)| {
+            let now = Instant::now();
+            let nanoseconds = u64::try_from((now - before).as_nanos()).unwrap_or(u64::MAX);
+            to(profile).fetch_add(nanoseconds, Ordering::Relaxed);
+            (profile, now)
+        }))
+    }
+}
+
 /// Times by step of the list.
 #[derive(Default)]
 pub(crate) struct Profile {
@@ -26,14 +54,6 @@ struct Times {
 impl Profile {
     pub fn new(steps: usize) -> Profile {
         Profile { steps: std::iter::repeat_with(Times::default).take(steps).collect() }
-    }
-
-    /// Adds what step `index` took: from `started` waiting for others, from `began` until now working.
-    pub fn add(&self, index: usize, started: Instant, began: Instant) {
-        let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        let times = &self.steps[index];
-        times.waiting.fetch_add(nanoseconds(began - started), Ordering::Relaxed);
-        times.working.fetch_add(nanoseconds(began.elapsed()), Ordering::Relaxed);
     }
 
     /// The sums by label, the longest first; what was spent waiting has its own.

@@ -1,18 +1,19 @@
 //! A compiled graph: a list of work that all threads walk together.
 //!
-//! Invariant: between two barriers no work reads or writes what another one writes; the compiler set the barriers.
+//! Invariant: between two barriers no work reads or writes what another one writes, but for rows that go through several
+//! works together; the schedule set the barriers.
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
 
 use ascua_graph::null::check_step;
 use ascua_graph::{CompileOptions, DeviceError, Graph, Place, Program, RowUnit, Run, StepInputs, TimeShare, ValueId};
 
 use crate::memory::Buffer;
-use crate::pool::{Sharing, ThreadPool, WorkCounters, Workers};
-use crate::profile::Profile;
+use crate::pool::{Sharing, ThreadPool, WorkCounters, Worker, Workers};
+use crate::profile::{Profile, Watch};
 use crate::work::attention::LayerCache;
+use crate::work::rows::{ByRows, chained};
 
 /// One kind of work on the values of a step.
 pub(crate) trait Work: Send + Sync {
@@ -25,6 +26,11 @@ pub(crate) trait Work: Send + Sync {
     /// The pieces are done once a step, after everything they read and before anything that overwrites it; `scratch`
     /// has the bytes the work asked for.
     unsafe fn run(&self, context: &Context<'_>, pieces: Range<usize>, scratch: &mut [u8]);
+
+    /// The work as work on rows, if it takes each by itself.
+    fn by_rows(&self) -> Option<&ByRows> {
+        None
+    }
 }
 
 /// How work divides.
@@ -111,6 +117,8 @@ impl Context<'_> {
 /// Work and whether all threads meet before it.
 pub(crate) struct Step {
     pub barrier: bool,
+    /// Whether it may go through rows together with the step before; then there is no barrier.
+    pub joins: bool,
     pub work: Box<dyn Work>,
     /// What it is, in a profile.
     pub label: String,
@@ -142,6 +150,57 @@ pub(crate) struct CpuProgram {
     pub tokens: usize,
 }
 
+impl CpuProgram {
+    /// A worker's part of some steps.
+    fn one_by_one(&self, worker: &Worker<'_>, context: &Context<'_>, steps: Range<usize>, scratch: &mut [u8]) {
+        for index in steps {
+            let step = &self.steps[index];
+            let watch = self.watch(worker);
+            if step.barrier {
+                worker.barrier();
+            }
+            let watch = watch.waited(index);
+            let size = step.work.size(context);
+            for pieces in worker.chunks(&self.counters[index], size.pieces, size.chunk, size.sharing) {
+                // SAFETY: the counter hands out each piece once; barriers stand where work depends on work.
+                unsafe { step.work.run(context, pieces, scratch) };
+            }
+            watch.worked(index);
+        }
+    }
+
+    /// A worker's part of steps that `rows` go through, some `together`.
+    fn row_by_row(
+        &self,
+        worker: &Worker<'_>,
+        context: &Context<'_>,
+        steps: Range<usize>,
+        (rows, together): (usize, usize),
+    ) {
+        let first = steps.start;
+        let watch = self.watch(worker);
+        if self.steps[first].barrier {
+            worker.barrier();
+        }
+        let mut watch = watch.waited(first);
+        let pieces = rows.div_ceil(together);
+        for piece in worker.chunks(&self.counters[first], pieces, 1, Sharing::Chunks).flatten() {
+            let rows = piece * together..rows.min((piece + 1) * together);
+            for index in steps.clone() {
+                if let Some(ByRows { work, .. }) = self.steps[index].work.by_rows() {
+                    // SAFETY: as above; the schedule made sure that the rows of such steps do not meet.
+                    unsafe { work.rows(context, rows.clone()) };
+                }
+                watch = watch.worked(index);
+            }
+        }
+    }
+
+    fn watch(&self, worker: &Worker<'_>) -> Watch<'_> {
+        Watch::start(self.profile.as_ref().filter(|_| worker.index == 0))
+    }
+}
+
 impl Program for CpuProgram {
     fn run(&mut self, step: &StepInputs<'_>) -> Result<(), DeviceError> {
         check_step(&self.graph, &self.options, step)?;
@@ -162,20 +221,12 @@ impl Program for CpuProgram {
                 let start = self.scratch.start().add(worker.index * self.scratch_bytes);
                 std::slice::from_raw_parts_mut(start, self.scratch_bytes)
             };
-            let profile = self.profile.as_ref().filter(|_| worker.index == 0);
-            for (index, (step, counter)) in self.steps.iter().zip(self.counters.iter()).enumerate() {
-                let started = profile.map(|_| Instant::now());
-                if step.barrier {
-                    worker.barrier();
-                }
-                let began = profile.map(|_| Instant::now());
-                let size = step.work.size(&context);
-                for pieces in worker.chunks(counter, size.pieces, size.chunk, size.sharing) {
-                    // SAFETY: the counter hands out each piece once; barriers stand where work depends on work.
-                    unsafe { step.work.run(&context, pieces, scratch) };
-                }
-                if let (Some(profile), Some(started), Some(began)) = (profile, started, began) {
-                    profile.add(index, started, began);
+            let mut steps = 0..0;
+            for group in self.steps.chunk_by(|_, next| next.joins) {
+                steps = steps.end..steps.end + group.len();
+                match chained(group, &context) {
+                    Some(rows) => self.row_by_row(&worker, &context, steps.clone(), rows),
+                    None => self.one_by_one(&worker, &context, steps.clone(), scratch),
                 }
             }
         });

@@ -2,15 +2,15 @@
 //!
 //! A barrier stands before work only where it reads or overwrites something that work since the last barrier touches;
 //! so products of one input, or the rotations of queries and keys, run side by side. Work that takes each row by itself
-//! joins the work on the same rows just before it: a few rows go through all of it while they are near, and no thread
-//! waits in between.
+//! may join the work on the same rows just before it: then a few rows go through all of it while they are near, and no
+//! thread waits in between.
 
 use std::ops::Range;
 
 use ascua_graph::Rows;
 
 use crate::program::{Step, Work};
-use crate::work::rows::{RowChain, RowWork};
+use crate::work::rows::{ByRows, RowWork};
 
 /// Something work reads or writes.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,17 +43,18 @@ impl Resource {
 
     /// Whether no row of one overlaps another row of the other.
     fn row_by_row(&self, other: &Resource) -> bool {
-        let (Resource::Arena { elements: a, stride, width }, Resource::Arena { elements: b, stride: other_stride, .. }) =
-            (self, other)
-        else {
-            return !self.overlaps(other);
-        };
-        if a.start > b.start {
-            return other.row_by_row(self);
+        match (self, other) {
+            (
+                Resource::Arena { elements: a, stride: a_stride, width: a_width },
+                Resource::Arena { elements: b, stride: b_stride, width: b_width },
+            ) if self.overlaps(other) => {
+                // Both rows within the same stretch of a stride.
+                let start = a.start.min(b.start);
+                let end = (a.start + a_width).max(b.start + b_width);
+                a_stride == b_stride && end - start <= *a_stride
+            }
+            _ => !self.overlaps(other),
         }
-        let Resource::Arena { width: other_width, .. } = other else { return false };
-        let apart = b.start - a.start;
-        !self.overlaps(other) || (stride == other_stride && width.max(&(apart + other_width)) <= stride)
     }
 }
 
@@ -82,72 +83,68 @@ impl Access {
     }
 }
 
-/// Work on rows that more may join.
-struct Open {
-    chain: RowChain,
-    barrier: bool,
-    labels: Vec<String>,
-    access: Access,
-}
-
 /// The list of work as it grows.
 #[derive(Default)]
 pub(crate) struct Schedule {
     steps: Vec<Step>,
-    /// What work since the last barrier reads and writes, but for what is open.
+    /// What work reads and writes since the last barrier that always is one, ...
     since_barrier: Access,
-    open: Option<Open>,
+    /// ... and since the last that is one where joined work does not go through rows together.
+    since_any_barrier: Access,
+    /// What more may join: its rows, and what it reads and writes, of which `since_barrier` has nothing yet.
+    open: Option<(Rows, Access)>,
 }
 
 impl Schedule {
     /// Adds work; it waits for all threads where it must.
     pub fn push(&mut self, work: Box<dyn Work>, access: Access, label: &str) {
         self.close();
-        let barrier = self.begin(&access);
+        self.add(work, &access, label);
         self.since_barrier.extend(access);
-        self.steps.push(Step { barrier, work, label: label.to_owned() });
     }
 
     /// Adds work that takes each of `rows` by itself.
     pub fn push_rows(&mut self, work: Box<dyn RowWork>, rows: Rows, access: Access, label: &str) {
-        if let Some(open) = &mut self.open
-            && open.chain.rows == rows
-            && access.all(&open.access, Resource::row_by_row)
+        let work = Box::new(ByRows { rows, work });
+        if let Some((open_rows, open)) = &mut self.open
+            && *open_rows == rows
+            && access.all(open, Resource::row_by_row)
             && access.apart(&self.since_barrier)
         {
-            open.chain.works.push(work);
-            open.access.extend(access);
-            if open.labels.iter().all(|known| known != label) {
-                open.labels.push(label.to_owned());
+            let barrier = !access.apart(&self.since_any_barrier);
+            if barrier {
+                self.since_any_barrier = Access::default();
             }
+            self.since_any_barrier.extend(access.clone());
+            open.extend(access);
+            self.steps.push(Step { barrier, joins: true, work, label: label.to_owned() });
             return;
         }
         self.close();
-        let barrier = self.begin(&access);
-        let chain = RowChain { rows, works: vec![work] };
-        self.open = Some(Open { chain, barrier, labels: vec![label.to_owned()], access });
+        self.add(work, &access, label);
+        self.open = Some((rows, access));
     }
 
     /// The whole list.
-    pub fn finish(mut self) -> Vec<Step> {
-        self.close();
+    pub fn finish(self) -> Vec<Step> {
         self.steps
     }
 
-    /// Whether work needs a barrier; then what came before is done.
-    fn begin(&mut self, access: &Access) -> bool {
+    /// Adds work that joins nothing.
+    fn add(&mut self, work: Box<dyn Work>, access: &Access, label: &str) {
         let barrier = !access.apart(&self.since_barrier);
         if barrier {
             self.since_barrier = Access::default();
+            self.since_any_barrier = Access::default();
         }
-        barrier
+        self.since_any_barrier.extend(access.clone());
+        self.steps.push(Step { barrier, joins: false, work, label: label.to_owned() });
     }
 
     /// Lets nothing more join.
     fn close(&mut self) {
-        if let Some(Open { chain, barrier, labels, access }) = self.open.take() {
+        if let Some((_, access)) = self.open.take() {
             self.since_barrier.extend(access);
-            self.steps.push(Step { barrier, work: Box::new(chain), label: labels.join(" + ") });
         }
     }
 }

@@ -70,3 +70,23 @@ impl<'a> StepInputs<'a> {
         found
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wanted_tokens_form_runs_without_gaps() {
+        let (tokens, positions) = ([0; 9], [0, 1, 2, 3, 4, 20, 21, 22, 0]);
+        let run = |tokens, first_position, slot| Run { tokens, first_position, blocks: &[], slot };
+        let runs = [run(0..5, 0, 0), run(5..5, 7, 3), run(5..8, 20, 1), run(8..9, 0, 2)];
+        let step = StepInputs { tokens: &tokens, positions: &positions, runs: &runs, outputs: &[0, 2, 3, 4, 7] };
+        assert_eq!(step.output_runs(), [run(0..1, 0, 0), run(1..4, 2, 0), run(4..5, 22, 1)]);
+        for run in step.output_runs() {
+            for (row, position) in run.tokens.zip(run.first_position..) {
+                assert_eq!(positions[step.token(RowUnit::Outputs, row)], position as u32);
+            }
+        }
+        assert!(StepInputs { outputs: &[], ..step }.output_runs().is_empty());
+    }
+}

@@ -79,7 +79,7 @@ pub fn record(
     builder.finish(logits, &config.architecture)
 }
 
-/// One layer; of the rows whose logits are not wanted the last one makes only keys and values.
+/// One layer; of the rows whose logits are not wanted the last one needs only keys and values.
 fn record_layer(
     builder: &mut GraphBuilder<'_>,
     config: &ModelConfig,
@@ -90,12 +90,10 @@ fn record_layer(
     let width = (config.embedding_length, 1);
     let prefix = format!("blk.{index}");
     let normed = rms_norm(builder, config, &format!("{prefix}.attn_norm"), width, residual)?;
-    let (queries, residual) = if index + 1 == config.layers {
-        (Queries::OfOutputs, builder.record(SelectOutputs, &[residual])?)
-    } else {
-        (Queries::OfTokens, residual)
-    };
+    let last = index + 1 == config.layers;
+    let queries = if last { Queries::OfOutputs } else { Queries::OfTokens };
     let mut mixed = layer.attention.record(builder, config, &prefix, normed, queries)?;
+    let residual = if last { builder.record(SelectOutputs, &[residual])? } else { residual };
     if layer.norms == Norms::PreAndPost {
         mixed = rms_norm(builder, config, &format!("{prefix}.post_attention_norm"), width, mixed)?;
     }

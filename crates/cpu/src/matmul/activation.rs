@@ -10,8 +10,6 @@ mod int8;
 #[cfg(target_arch = "x86_64")]
 mod tokens;
 
-use std::ops::Range;
-
 pub(super) use float::FloatLayout;
 pub(super) use int8::{ActivationGroup, Columns, Int8Layout, PanelView, Panels, RowOrder, RowView, TOKENS_PER_PANEL};
 pub(super) use int16::{GROUP as GROUP16, Int16Layout};
@@ -20,7 +18,7 @@ pub(super) use int16::{LARGEST as LARGEST16, Panel16};
 
 use super::InputRows;
 
-/// Rows that the pieces of a preparation keep together, or a multiple of theirs, in a step of `tokens`.
+/// A multiple of the tokens that each piece of a preparation takes, in a step of `tokens`.
 pub(crate) fn rows_together(tokens: usize) -> usize {
     if tokens < int8::PANELS_FROM { 1 } else { TOKENS_PER_PANEL }
 }
@@ -90,17 +88,15 @@ impl ActivationLayout {
         }
     }
 
-    /// The pieces that some rows of `tokens` make up; the rows begin at a multiple of [`rows_together`], and end at one or
-    /// with the tokens.
-    pub(crate) fn pieces_of(&self, tokens: usize, rows: Range<usize>) -> Range<usize> {
-        let together = if self.pieces(tokens) == tokens { 1 } else { rows_together(tokens) };
-        rows.start / together..rows.end.div_ceil(together)
+    /// Tokens of a piece; the last may have fewer.
+    pub(crate) fn piece_tokens(&self, tokens: usize) -> usize {
+        if self.pieces(tokens) == tokens { 1 } else { rows_together(tokens) }
     }
 
     /// Prepares one piece.
     ///
     /// # Safety
-    /// `x` describes `x.tokens` readable rows of this layout's elements, an index has as many entries, `piece` is
+    /// `x` describes `x.tokens` rows of this layout's elements, those of the piece readable; an index has as many entries, `piece` is
     /// below `pieces(x.tokens)`, and `out` is 64-byte aligned and has `bytes(x.tokens)` writable bytes of which
     /// nothing else touches this piece's part meanwhile.
     pub unsafe fn prepare(&self, x: InputRows<'_>, piece: usize, out: *mut u8) {

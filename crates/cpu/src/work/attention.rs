@@ -74,7 +74,7 @@ impl RowWork for StoreWork {
     unsafe fn rows(&self, context: &Context<'_>, tokens: Range<usize>) {
         let layer = context.caches[self.cache].layer();
         let (key, value) = (rows(context, &self.key), rows(context, &self.value));
-        // SAFETY: keys and values are complete; the step was checked to name blocks of the cache only.
+        // SAFETY: the tokens' keys and values are complete; the step was checked to name blocks of the cache only.
         unsafe { self.kernel.store(&layer, context.step.runs, key, value, tokens) };
     }
 }

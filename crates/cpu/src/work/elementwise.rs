@@ -70,7 +70,7 @@ impl RowWork for ElementwiseWork {
         }
     }
 
-    fn alone(&self) -> Option<&dyn Work> {
+    fn by_columns(&self) -> Option<&dyn Work> {
         Some(self)
     }
 }

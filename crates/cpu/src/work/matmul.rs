@@ -18,11 +18,16 @@ pub(crate) struct PrepareWork {
 }
 
 impl RowWork for PrepareWork {
+    fn together(&self, rows: usize) -> usize {
+        self.layout.piece_tokens(rows)
+    }
+
     unsafe fn rows(&self, context: &Context<'_>, rows: Range<usize>) {
         let tokens = context.rows(&self.input);
-        for piece in self.layout.pieces_of(tokens, rows) {
+        let together = self.together(tokens);
+        for piece in rows.start / together..rows.end.div_ceil(together) {
             let input = InputRows { data: context.value(&self.input), stride: self.input.stride, tokens, index: None };
-            // SAFETY: the value is complete, the compiler reserved the bytes of the largest step.
+            // SAFETY: the piece's rows are complete, the compiler reserved the bytes of the largest step.
             unsafe { self.layout.prepare(input, piece, context.shared(self.prepared)) };
         }
     }

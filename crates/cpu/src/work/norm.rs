@@ -25,7 +25,7 @@ impl RowWork for RmsNormWork {
             let columns = group * size..(group + 1) * size;
             let weight =
                 self.weight.as_ref().map(|w| if w.len() == size { w.as_ptr() } else { w[columns.clone()].as_ptr() });
-            // SAFETY: the input is complete; the caller owns these rows of the output; the compiler checked the
+            // SAFETY: the rows of the input are complete; the caller owns these rows of the output; the compiler checked the
             // length of the weight.
             unsafe {
                 let x = context.row(&self.input, row, columns.clone()).as_ptr();

@@ -54,7 +54,7 @@ impl RowWork for RopeWork {
         let width = self.out.shape.width;
         for row in rows {
             let token = context.step.token(self.out.shape.rows.unit, row);
-            // SAFETY: input and table are complete; the caller owns the row of the output.
+            // SAFETY: the row of the input and the table are complete; the caller owns the row of the output.
             unsafe {
                 let x = context.row(&self.input, row, 0..width).as_ptr();
                 let out = context.row_mut(&self.out, row, 0..width).as_mut_ptr();

@@ -1,11 +1,11 @@
-//! Work that takes each row of a step by itself, and chains of it.
+//! Work that takes each row of a step by itself.
 
 use std::ops::Range;
 
 use ascua_graph::Rows;
 
 use crate::matmul::rows_together;
-use crate::program::{Context, Size, Work};
+use crate::program::{Context, Size, Step, Work};
 
 /// Work whose result in a row depends on the same row only.
 pub(crate) trait RowWork: Send + Sync {
@@ -13,56 +13,64 @@ pub(crate) trait RowWork: Send + Sync {
     ///
     /// # Safety
     /// Each row is done once a step, after everything it reads and before anything that overwrites it. The rows begin
-    /// at a multiple of [`rows_together`], and end at one or with the step's.
+    /// at a multiple of [`RowWork::together`], and end at one or with the step's.
     unsafe fn rows(&self, context: &Context<'_>, rows: Range<usize>);
 
-    /// How to divide the work where no other follows, if not by rows.
-    fn alone(&self) -> Option<&dyn Work> {
+    /// How many of `rows` must be done together; divides [`rows_together`].
+    fn together(&self, _rows: usize) -> usize {
+        1
+    }
+
+    /// How to divide the work, if not by rows.
+    fn by_columns(&self) -> Option<&dyn Work> {
         None
     }
 }
 
-/// Works that follow upon one another, a few rows at a time.
-pub(crate) struct RowChain {
-    /// What they go through.
+/// The work on all of some rows.
+pub(crate) struct ByRows {
     pub rows: Rows,
-    pub works: Vec<Box<dyn RowWork>>,
+    pub work: Box<dyn RowWork>,
 }
 
-impl RowChain {
-    fn alone(&self) -> Option<&dyn Work> {
-        match &self.works[..] {
-            [work] => work.alone(),
-            _ => None,
-        }
-    }
-
+impl ByRows {
     fn count(&self, context: &Context<'_>) -> usize {
         self.rows.count(context.step.tokens.len(), context.step.outputs.len())
     }
 }
 
-impl Work for RowChain {
+impl Work for ByRows {
     fn size(&self, context: &Context<'_>) -> Size {
-        if let Some(work) = self.alone() {
+        if let Some(work) = self.work.by_columns() {
             return work.size(context);
         }
         let rows = self.count(context);
-        Size::chunks(rows.div_ceil(rows_together(rows)), 1)
+        let pieces = rows.div_ceil(self.work.together(rows));
+        Size::chunks(pieces, (pieces / (8 * context.threads)).max(1))
     }
 
     unsafe fn run(&self, context: &Context<'_>, pieces: Range<usize>, scratch: &mut [u8]) {
-        if let Some(work) = self.alone() {
+        if let Some(work) = self.work.by_columns() {
             // SAFETY: as the caller promises.
             return unsafe { work.run(context, pieces, scratch) };
         }
-        let count = self.count(context);
-        let together = rows_together(count);
-        for piece in pieces {
-            for work in &self.works {
-                // SAFETY: the caller promises it of the whole; the schedule made sure that rows do not meet.
-                unsafe { work.rows(context, piece * together..count.min((piece + 1) * together)) };
-            }
-        }
+        let rows = self.count(context);
+        let together = self.work.together(rows);
+        // SAFETY: as the caller promises.
+        unsafe { self.work.rows(context, pieces.start * together..rows.min(pieces.end * together)) };
     }
+
+    fn by_rows(&self) -> Option<&ByRows> {
+        Some(self)
+    }
+}
+
+/// How many rows go through several steps, and how many of them together; none where that would leave threads idle, or
+/// where there is one step only.
+pub(crate) fn chained(steps: &[Step], context: &Context<'_>) -> Option<(usize, usize)> {
+    let [first, _, ..] = steps else { return None };
+    let rows = first.work.by_rows()?.count(context);
+    let together = rows_together(rows);
+    // Of a few rows each is a piece, as it is of most work by itself; of more, panels are, which are fewer.
+    (together == 1 || rows.div_ceil(together) >= 2 * context.threads).then_some((rows, together))
 }

@@ -59,6 +59,11 @@ impl OpDef for Attention {
                 (q, k)
             }
         };
+        for kept in &shapes[1..] {
+            if kept.rows != Shape::tokens(1).rows || q.rows.per != 1 {
+                return Err(ShapeError::new(self.name(), format!("queries {q}, and {kept} to keep for each token")));
+            }
+        }
         same(self.name(), "width of the queries", q.width, self.heads * key_size)?;
         same(self.name(), "width of the keys", k.width, kv_heads * key_size)?;
         if kv_heads == 0 || !self.heads.is_multiple_of(kv_heads) {

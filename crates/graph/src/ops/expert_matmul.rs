@@ -44,7 +44,7 @@ impl OpDef for ExpertMatMul {
         let (columns, rows) = (context.spec(self.weight).columns(), context.spec(self.weight).rows());
         let used = context.input_widths[1] / 2;
         let tokens = inputs[1].len() / (2 * used);
-        let per = inputs[0].len() / (tokens * columns);
+        let per = inputs[0].len() / (tokens * columns).max(1);
         for (index, y) in out.chunks_exact_mut(rows).enumerate() {
             let (token, slot) = (index / used, index % used);
             let expert = inputs[1][token * 2 * used + slot] as usize;

@@ -146,12 +146,13 @@ impl Attention {
             let (q, k, v) = (part(widths[0])?, part(widths[1])?, part(widths[2])?);
             return Ok((attending(builder, q)?, k, v));
         }
-        let attending = attending(builder, x)?;
-        let mut part = |name: &str, width: usize, x: ValueId| {
+        let part = |builder: &mut GraphBuilder<'_>, name: &str, width: usize, x: ValueId| {
             let linear = Linear::new(builder, &format!("{prefix}.{name}"), (columns, width), TensorScales::Apply)?;
             linear.apply(builder, x)
         };
-        Ok((part("attn_q", widths[0], attending)?, part("attn_k", widths[1], x)?, part("attn_v", widths[2], x)?))
+        let (k, v) = (part(builder, "attn_k", widths[1], x)?, part(builder, "attn_v", widths[2], x)?);
+        let attending = attending(builder, x)?;
+        Ok((part(builder, "attn_q", widths[0], attending)?, k, v))
     }
 
     /// Norm and rotation of queries or keys.

@@ -2,10 +2,10 @@
 
 use super::*;
 
-/// The columns that are outliers of a row, by the plain rule: 8 times the root mean square of what is no more than 6 times
+/// The columns that are outliers of a row, by the plain rule: 7 times the root mean square of what is no more than 6 times
 /// that of all, or 6.5 times where 256 elements share a scale.
 fn outliers(row: &[f32], group: usize) -> Vec<usize> {
-    let far: f64 = if group == 256 { 6.5 } else { 8.0 };
+    let far: f64 = if group == 256 { 6.5 } else { 7.0 };
     let mean = |squares: &[f64]| squares.iter().sum::<f64>() / row.len() as f64;
     let mut squares: Vec<f64> = row.iter().map(|x| f64::from(*x).powi(2)).collect();
     let all = mean(&squares);
