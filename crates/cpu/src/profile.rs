@@ -1,7 +1,8 @@
 //! Where the time of a program's steps goes, as its first worker sees it.
 //!
 //! Off until somebody asks. Then worker 0 reads the clock before it waits, before it works and after: three reads for
-//! each piece of the list, some 0.1 µs, of work that takes microseconds at least.
+//! each piece of the list, some 0.1 µs, of work that takes microseconds at least; where rows go through several works
+//! together, one for each work and few rows.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};

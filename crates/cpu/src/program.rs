@@ -7,7 +7,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use ascua_graph::null::check_step;
-use ascua_graph::{CompileOptions, DeviceError, Graph, Place, Program, RowUnit, Run, StepInputs, TimeShare, ValueId};
+use ascua_graph::{
+    CompileOptions, DeviceError, Graph, Place, Program, RowUnit, Rows, Run, StepInputs, TimeShare, ValueId,
+};
 
 use crate::memory::Buffer;
 use crate::pool::{Sharing, ThreadPool, WorkCounters, Worker, Workers};
@@ -48,6 +50,11 @@ impl Size {
     pub fn chunks(pieces: usize, chunk: usize) -> Size {
         Size { pieces, chunk, sharing: Sharing::Chunks }
     }
+
+    /// Pieces of little work: some eight chunks for each thread.
+    pub fn few_chunks(pieces: usize, threads: usize) -> Size {
+        Size::chunks(pieces, (pieces / (8 * threads)).max(1))
+    }
 }
 
 /// What work sees of a step.
@@ -69,7 +76,12 @@ pub(crate) struct Context<'a> {
 impl Context<'_> {
     /// Rows of a value in this step.
     pub fn rows(&self, place: &Place) -> usize {
-        place.shape.rows.count(self.step.tokens.len(), self.step.outputs.len())
+        self.count(place.shape.rows)
+    }
+
+    /// How many rows these are in this step.
+    pub fn count(&self, rows: Rows) -> usize {
+        rows.count(self.step.tokens.len(), self.step.outputs.len())
     }
 
     /// The runs that the rows of a value belong to.
@@ -187,10 +199,10 @@ impl CpuProgram {
         for piece in worker.chunks(&self.counters[first], pieces, 1, Sharing::Chunks).flatten() {
             let rows = piece * together..rows.min((piece + 1) * together);
             for index in steps.clone() {
-                if let Some(ByRows { work, .. }) = self.steps[index].work.by_rows() {
-                    // SAFETY: as above; the schedule made sure that the rows of such steps do not meet.
-                    unsafe { work.rows(context, rows.clone()) };
-                }
+                let ByRows { work, .. } =
+                    self.steps[index].work.by_rows().expect("only work on rows joins or is joined");
+                // SAFETY: as above; the schedule made sure that the rows of such steps do not meet.
+                unsafe { work.rows(context, rows.clone()) };
                 watch = watch.worked(index);
             }
         }

@@ -1,6 +1,6 @@
 //! The decoder: embedding, layers, final norm, logits. One loop for every architecture.
 
-use ascua_graph::ops::{Add, Embedding, Scale, SelectOutputs, Softcap};
+use ascua_graph::ops::{Add, Embedding, Scale, Softcap};
 use ascua_graph::{Graph, ValueId};
 
 use crate::architectures::Architecture;
@@ -90,10 +90,9 @@ fn record_layer(
     let width = (config.embedding_length, 1);
     let prefix = format!("blk.{index}");
     let normed = rms_norm(builder, config, &format!("{prefix}.attn_norm"), width, residual)?;
-    let last = index + 1 == config.layers;
-    let queries = if last { Queries::OfOutputs } else { Queries::OfTokens };
+    let queries = if index + 1 == config.layers { Queries::OfOutputs } else { Queries::OfTokens };
     let mut mixed = layer.attention.record(builder, config, &prefix, normed, queries)?;
-    let residual = if last { builder.record(SelectOutputs, &[residual])? } else { residual };
+    let residual = queries.of(builder, residual)?;
     if layer.norms == Norms::PreAndPost {
         mixed = rms_norm(builder, config, &format!("{prefix}.post_attention_norm"), width, mixed)?;
     }

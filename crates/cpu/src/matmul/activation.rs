@@ -96,9 +96,9 @@ impl ActivationLayout {
     /// Prepares one piece.
     ///
     /// # Safety
-    /// `x` describes `x.tokens` rows of this layout's elements, those of the piece readable; an index has as many entries, `piece` is
-    /// below `pieces(x.tokens)`, and `out` is 64-byte aligned and has `bytes(x.tokens)` writable bytes of which
-    /// nothing else touches this piece's part meanwhile.
+    /// `x` describes `x.tokens` rows of this layout's elements, those of the piece readable; an index has as many
+    /// entries, `piece` is below `pieces(x.tokens)`, and `out` is 64-byte aligned and has `bytes(x.tokens)` writable
+    /// bytes of which nothing else touches this piece's part meanwhile.
     pub unsafe fn prepare(&self, x: InputRows<'_>, piece: usize, out: *mut u8) {
         // SAFETY: the caller vouches for the same, and a product with a layout runs on its level only.
         unsafe {

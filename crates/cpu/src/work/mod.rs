@@ -38,8 +38,7 @@ impl Tiles {
 
     /// How the tiles divide.
     pub fn size(&self) -> Size {
-        let pieces = self.rows * self.parts;
-        Size::chunks(pieces, (pieces / (8 * self.threads)).max(1))
+        Size::few_chunks(self.rows * self.parts, self.threads)
     }
 
     /// Row and columns of a tile.

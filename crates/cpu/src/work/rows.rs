@@ -33,20 +33,13 @@ pub(crate) struct ByRows {
     pub work: Box<dyn RowWork>,
 }
 
-impl ByRows {
-    fn count(&self, context: &Context<'_>) -> usize {
-        self.rows.count(context.step.tokens.len(), context.step.outputs.len())
-    }
-}
-
 impl Work for ByRows {
     fn size(&self, context: &Context<'_>) -> Size {
         if let Some(work) = self.work.by_columns() {
             return work.size(context);
         }
-        let rows = self.count(context);
-        let pieces = rows.div_ceil(self.work.together(rows));
-        Size::chunks(pieces, (pieces / (8 * context.threads)).max(1))
+        let rows = context.count(self.rows);
+        Size::few_chunks(rows.div_ceil(self.work.together(rows)), context.threads)
     }
 
     unsafe fn run(&self, context: &Context<'_>, pieces: Range<usize>, scratch: &mut [u8]) {
@@ -54,7 +47,7 @@ impl Work for ByRows {
             // SAFETY: as the caller promises.
             return unsafe { work.run(context, pieces, scratch) };
         }
-        let rows = self.count(context);
+        let rows = context.count(self.rows);
         let together = self.work.together(rows);
         // SAFETY: as the caller promises.
         unsafe { self.work.rows(context, pieces.start * together..rows.min(pieces.end * together)) };
@@ -69,7 +62,7 @@ impl Work for ByRows {
 /// where there is one step only.
 pub(crate) fn chained(steps: &[Step], context: &Context<'_>) -> Option<(usize, usize)> {
     let [first, _, ..] = steps else { return None };
-    let rows = first.work.by_rows()?.count(context);
+    let rows = context.count(first.work.by_rows()?.rows);
     let together = rows_together(rows);
     // Of a few rows each is a piece, as it is of most work by itself; of more, panels are, which are fewer.
     (together == 1 || rows.div_ceil(together) >= 2 * context.threads).then_some((rows, together))

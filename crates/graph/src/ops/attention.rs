@@ -10,8 +10,8 @@ use crate::step::Run;
 
 /// `out[t][h] = softmax(scale * q[t][h] · K + bias) V` over the visible history of the token's sequence.
 ///
-/// Inputs: queries `[tokens or outputs, heads * key_size]`, keys `[tokens, kv_heads * key_size]` and, unless the values are a
-/// prefix of the keys, values `[tokens, kv_heads * value_size]`.
+/// Inputs: queries `[tokens or outputs, heads * key_size]`, keys `[tokens, kv_heads * key_size]` and, unless the values
+/// are a prefix of the keys, values `[tokens, kv_heads * value_size]`.
 #[derive(Clone, Debug)]
 pub struct Attention {
     /// The cache.
@@ -59,10 +59,9 @@ impl OpDef for Attention {
                 (q, k)
             }
         };
-        for kept in &shapes[1..] {
-            if kept.rows != Shape::tokens(1).rows || q.rows.per != 1 {
-                return Err(ShapeError::new(self.name(), format!("queries {q}, and {kept} to keep for each token")));
-            }
+        let kept = Shape::tokens(1).rows;
+        if q.rows.per != 1 || shapes[1..].iter().any(|shape| shape.rows != kept) {
+            return Err(ShapeError::new(self.name(), format!("queries {q}, and keys {k} to keep for each token")));
         }
         same(self.name(), "width of the queries", q.width, self.heads * key_size)?;
         same(self.name(), "width of the keys", k.width, kv_heads * key_size)?;

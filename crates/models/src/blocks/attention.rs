@@ -39,6 +39,19 @@ pub enum Queries {
     OfOutputs,
 }
 
+impl Queries {
+    /// Those rows of a value with one for each token.
+    ///
+    /// # Errors
+    /// The value has other rows.
+    pub fn of(self, builder: &mut GraphBuilder<'_>, value: ValueId) -> Result<ValueId, ModelError> {
+        match self {
+            Queries::OfTokens => Ok(value),
+            Queries::OfOutputs => builder.record(SelectOutputs, &[value]),
+        }
+    }
+}
+
 impl Attention {
     /// Queries share the keys and values of their group; no positions yet.
     pub fn grouped_query(config: &ModelConfig, layer: usize) -> Attention {
@@ -128,10 +141,6 @@ impl Attention {
         x: ValueId,
         queries: Queries,
     ) -> Result<(ValueId, ValueId, ValueId), ModelError> {
-        let attending = |builder: &mut GraphBuilder<'_>, value| match queries {
-            Queries::OfTokens => Ok(value),
-            Queries::OfOutputs => builder.record(SelectOutputs, &[value]),
-        };
         let columns = config.embedding_length;
         let widths = [self.heads * self.key_size, self.kv_heads * self.key_size, self.kv_heads * self.value_size];
         let fused = format!("{prefix}.attn_qkv");
@@ -144,14 +153,14 @@ impl Attention {
                 builder.record(Slice { start: start - width, width }, &[all])
             };
             let (q, k, v) = (part(widths[0])?, part(widths[1])?, part(widths[2])?);
-            return Ok((attending(builder, q)?, k, v));
+            return Ok((queries.of(builder, q)?, k, v));
         }
         let part = |builder: &mut GraphBuilder<'_>, name: &str, width: usize, x: ValueId| {
             let linear = Linear::new(builder, &format!("{prefix}.{name}"), (columns, width), TensorScales::Apply)?;
             linear.apply(builder, x)
         };
         let (k, v) = (part(builder, "attn_k", widths[1], x)?, part(builder, "attn_v", widths[2], x)?);
-        let attending = attending(builder, x)?;
+        let attending = queries.of(builder, x)?;
         Ok((part(builder, "attn_q", widths[0], attending)?, k, v))
     }
 
