@@ -209,7 +209,7 @@ impl AttentionKernel {
         let slopes = spec.alibi_max_bias.map(|max_bias| ascua_graph::ops::alibi_slopes(heads, max_bias));
         let arithmetic = match precision {
             #[cfg(target_arch = "x86_64")]
-            Precision::Quantised if isa == Isa::Avx512Vnni => Arithmetic::Int16,
+            Precision::Quantised if matches!(isa, Isa::Avx512Vnni | Isa::Avx512Zen4) => Arithmetic::Int16,
             _ => Arithmetic::F32,
         };
         Ok(AttentionKernel { isa, arithmetic, spec, keys, values, slopes })

@@ -6,6 +6,8 @@
 
 use std::fmt;
 use std::str::FromStr;
+#[cfg(target_arch = "x86_64")]
+use std::sync::OnceLock;
 
 /// A level of vector instructions; a higher one is preferred where both are available.
 ///
@@ -24,6 +26,8 @@ pub enum Isa {
     Avx512,
     /// AVX-512 with the 8-bit dot products of VNNI (Cascade Lake, Ice Lake and Zen 4 onwards).
     Avx512Vnni,
+    /// The same where additions run beside multiplications, which halves those of the products (Zen 4 onwards).
+    Avx512Zen4,
     /// Arm's Advanced SIMD, which every 64-bit Arm processor has.
     Neon,
     /// NEON with 8-bit dot products (Cortex-A75, Neoverse N1 and Apple A12 onwards).
@@ -60,14 +64,16 @@ impl Isa {
         Isa::AvxVnni,
         Isa::Avx512,
         Isa::Avx512Vnni,
+        Isa::Avx512Zen4,
         Isa::Neon,
         Isa::DotProd,
         Isa::I8mm,
     ];
 
-    /// The best level of this machine.
+    /// The best level of this machine: the highest, but for the one that is only faster on processors like Zen 4.
     pub fn detect() -> Isa {
-        Isa::available().last().copied().unwrap_or(Isa::Scalar)
+        let suits = |isa: &Isa| *isa != Isa::Avx512Zen4 || is_amd();
+        Isa::available().into_iter().rfind(suits).unwrap_or(Isa::Scalar)
     }
 
     /// The levels this machine can execute, lowest first.
@@ -88,7 +94,7 @@ impl Isa {
                 Isa::Avx2 => avx2(),
                 Isa::AvxVnni => avx2() && has!("avxvnni"),
                 Isa::Avx512 => avx512(),
-                Isa::Avx512Vnni => avx512() && has!("avx512vnni"),
+                Isa::Avx512Vnni | Isa::Avx512Zen4 => avx512() && has!("avx512vnni"),
                 Isa::Neon | Isa::DotProd | Isa::I8mm => false,
             }
         }
@@ -100,7 +106,8 @@ impl Isa {
                 Isa::Neon => has!("neon"),
                 Isa::DotProd => has!("neon") && has!("dotprod"),
                 Isa::I8mm => has!("neon") && has!("dotprod") && has!("i8mm"),
-                Isa::Sse41 | Isa::Avx2 | Isa::AvxVnni | Isa::Avx512 | Isa::Avx512Vnni => false,
+                Isa::Sse41 | Isa::Avx2 | Isa::AvxVnni => false,
+                Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Zen4 => false,
             }
         }
         #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
@@ -126,6 +133,7 @@ impl Isa {
             Isa::AvxVnni => "avx-vnni",
             Isa::Avx512 => "avx512",
             Isa::Avx512Vnni => "avx512-vnni",
+            Isa::Avx512Zen4 => "avx512-zen4",
             Isa::Neon => "neon",
             Isa::DotProd => "dotprod",
             Isa::I8mm => "i8mm",
@@ -153,6 +161,20 @@ impl FromStr for Isa {
     }
 }
 
+/// Whether the processor is one of AMD's.
+pub(crate) fn is_amd() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        static AMD: OnceLock<bool> = OnceLock::new();
+        *AMD.get_or_init(|| {
+            let vendor = std::arch::x86_64::__cpuid(0);
+            [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes).as_flattened() == b"AuthenticAMD"
+        })
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
 fn names(levels: &[Isa]) -> String {
     levels.iter().map(|isa| isa.name()).collect::<Vec<_>>().join(", ")
 }
@@ -174,13 +196,15 @@ mod tests {
         let message = "mmx".parse::<Isa>().expect_err("mmx is no level").to_string();
         assert_eq!(
             message,
-            "unknown instruction set `mmx`; valid names are scalar, sse4.1, avx2, avx-vnni, avx512, avx512-vnni, neon, \
-             dotprod, i8mm"
+            "unknown instruction set `mmx`; valid names are scalar, sse4.1, avx2, avx-vnni, avx512, avx512-vnni, \
+             avx512-zen4, neon, dotprod, i8mm"
         );
     }
 
     #[test]
-    fn the_best_level_is_the_highest_available() {
-        assert_eq!(Some(&Isa::detect()), Isa::available().iter().max());
+    fn the_best_level_is_the_highest_available_that_suits_the_processor() {
+        let available = Isa::available();
+        let highest = available.iter().filter(|isa| **isa != Isa::Avx512Zen4 || is_amd()).max();
+        assert_eq!(Some(&Isa::detect()), highest);
     }
 }

@@ -3,10 +3,11 @@
 use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::isa::is_amd;
+
 /// What a Cascade Lake reads most with: 512 cost it 3 to 5 %, 2048 gives no more.
 const BYTES: usize = 1024;
 /// With 1024 a Zen 4 reads 1 to 5 % less, with 256 about 1 %.
-#[cfg(target_arch = "x86_64")]
 const BYTES_OF_AMD: usize = 512;
 
 static AHEAD: AtomicUsize = AtomicUsize::new(BYTES);
@@ -21,15 +22,8 @@ pub(super) fn bytes() -> usize {
 pub(super) fn tune() {
     static TUNED: Once = Once::new();
     TUNED.call_once(|| {
-        #[cfg(target_arch = "x86_64")]
         if is_amd() {
             AHEAD.store(BYTES_OF_AMD, Ordering::Relaxed);
         }
     });
-}
-
-#[cfg(target_arch = "x86_64")]
-fn is_amd() -> bool {
-    let vendor = std::arch::x86_64::__cpuid(0);
-    [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes).as_flattened() == b"AuthenticAMD"
 }

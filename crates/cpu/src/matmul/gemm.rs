@@ -121,10 +121,9 @@ impl Gemm {
     pub fn new(weight: TensorType, format: IntegerFormat, isa: Isa) -> Option<Gemm> {
         match isa {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512Vnni => {
-                let (decode, finish, multiply) = avx512::kernel(weight, format)?;
-                Some(Gemm { decode, finish, multiply, store: avx512::store, panels: Panels::Unsigned })
-            }
+            Isa::Avx512Vnni => avx512::gemm(weight, format),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Zen4 => avx512::gemm_with_cheap_additions(weight, format),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => Some(Gemm {
                 multiply: frame::unsigned::<pairs::avx512::Kinds, 6, 1>(format)?,
@@ -264,6 +263,8 @@ impl Extent<'_> {
             pairs32: view.pairs32.wrapping_add(self.first_col / 32 * TOKENS_PER_PANEL),
             pairs16: view.pairs16.wrapping_add(self.first_col / 16 * TOKENS_PER_PANEL),
             squares16: view.squares16.wrapping_add(self.first_col / 16),
+            starts32: view.starts32.wrapping_add(self.first_col / 32 * TOKENS_PER_PANEL),
+            starts16: view.starts16.wrapping_add(self.first_col / 16 * TOKENS_PER_PANEL),
         }
     }
 }

@@ -38,7 +38,7 @@ pub(super) struct Gemv {
 pub(super) fn kernel(weight: TensorType, isa: Isa) -> Option<Gemv> {
     let kernel = match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Vnni => match avx512::kernel(weight) {
+        Isa::Avx512Vnni | Isa::Avx512Zen4 => match avx512::kernel(weight) {
             Some(gemv) => return Some(gemv),
             None => avx2::kernel(weight),
         },

@@ -19,7 +19,7 @@ pub(super) fn operations(isa: Isa) -> usize {
         Isa::Scalar => SCALAR_ROUNDS * SCALAR_BYTES,
         Isa::Sse41 | Isa::Neon | Isa::DotProd => ROUNDS * CHAINS * 16,
         Isa::Avx2 | Isa::AvxVnni | Isa::I8mm => ROUNDS * CHAINS * 32,
-        Isa::Avx512 | Isa::Avx512Vnni => ROUNDS * CHAINS * 64,
+        Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Zen4 => ROUNDS * CHAINS * 64,
     };
     2 * products
 }
@@ -42,7 +42,7 @@ pub(super) fn run(isa: Isa) {
         Isa::Avx512 => unsafe { x86::avx512() },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
-        Isa::Avx512Vnni => unsafe { x86::avx512_vnni() },
+        Isa::Avx512Vnni | Isa::Avx512Zen4 => unsafe { x86::avx512_vnni() },
         #[cfg(target_arch = "aarch64")]
         // SAFETY: as above.
         Isa::Neon => unsafe { arm::neon() },

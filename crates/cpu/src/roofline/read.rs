@@ -58,7 +58,7 @@ pub(super) fn run(isa: Isa, words: &[u64], pattern: ReadPattern) -> u64 {
         Isa::Avx2 | Isa::AvxVnni => unsafe { x86::avx2(&walk, &mut total) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
-        Isa::Avx512 | Isa::Avx512Vnni => unsafe { x86::avx512(&walk, &mut total) },
+        Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Zen4 => unsafe { x86::avx512(&walk, &mut total) },
         // Plain loops are vectors of the baseline elsewhere.
         _ => portable(&walk, &mut total),
     }

@@ -42,6 +42,28 @@ pub(in crate::matmul) enum Panels {
     Unsigned,
     /// Bytes are the values.
     Signed,
+    /// For [`crate::matmul::gemm`]'s inner products of Winograd: of every eight elements the first four are
+    /// `value + 128`, the others the values, none above `largest` so that weights can be added to them.
+    Winograd { largest: i8 },
+}
+
+impl Panels {
+    /// The largest magnitude of the values.
+    pub fn largest(self) -> f32 {
+        match self {
+            Panels::Winograd { largest } => largest.into(),
+            _ => LARGEST,
+        }
+    }
+
+    /// What of the bytes of elements from `k` on is flipped, `k` a multiple of four.
+    pub fn flip(self, k: usize) -> u8 {
+        match self {
+            Panels::Unsigned => 0x80,
+            Panels::Winograd { .. } if k % 8 < 4 => 0x80,
+            _ => 0,
+        }
+    }
 }
 
 /// The order of a row's values.
@@ -95,6 +117,10 @@ pub(in crate::matmul) struct PanelView {
     pub pairs16: *const i16,
     /// `[cols / 16]`: the greatest sum of the squares of a token's 16 values.
     pub squares16: *const f32,
+    /// `[cols / 32][16 tokens]`, of [`Panels::Winograd`]: less the products of each eight's first and second four bytes.
+    pub starts32: *const i32,
+    /// `[cols / 16][16 tokens]`: the same of 16 values.
+    pub starts16: *const i32,
 }
 
 impl ActivationGroup {
@@ -141,7 +167,7 @@ impl Int8Layout {
             let limits = dispatch(self.isa, find);
             match self.isa {
                 #[cfg(target_arch = "x86_64")]
-                Isa::Avx512 | Isa::Avx512Vnni => avx512::prepare_panel(self, x, piece, limits, view),
+                Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Zen4 => avx512::prepare_panel(self, x, piece, limits, view),
                 isa => dispatch(isa, PreparePanel { layout: self, x, panel: piece, limits, view }),
             }
         }
@@ -173,7 +199,10 @@ impl Int8Layout {
         let sums16 = sums32.wrapping_add(padded / 32 * LINE);
         let pairs32 = sums16.wrapping_add(padded / 16 * LINE);
         let pairs16 = pairs32.wrapping_add(padded / 64 * LINE);
-        let squares16 = pairs16.wrapping_add(padded / 32 * LINE);
+        let starts32 = pairs16.wrapping_add(padded / 32 * LINE);
+        let (of32, of16) = self.start_lines();
+        let starts16 = starts32.wrapping_add(of32 * LINE);
+        let squares16 = starts16.wrapping_add(of16 * LINE);
         PanelView {
             values: base,
             scales: scales.cast(),
@@ -182,11 +211,21 @@ impl Int8Layout {
             pairs32: pairs32.cast(),
             pairs16: pairs16.cast(),
             squares16: squares16.cast(),
+            starts32: starts32.cast(),
+            starts16: starts16.cast(),
         }
     }
 
     fn padded(&self) -> usize {
         self.cols.next_multiple_of(PADDING)
+    }
+
+    /// Lines of a panel's start values of 32 and of 16.
+    fn start_lines(&self) -> (usize, usize) {
+        match self.panels {
+            Panels::Winograd { .. } => (self.padded() / 32, self.padded() / 16),
+            _ => (0, 0),
+        }
     }
 
     fn row_stride(&self) -> usize {
@@ -197,7 +236,9 @@ impl Int8Layout {
     fn panel_stride(&self) -> usize {
         let padded = self.padded();
         let integers = padded * TOKENS_PER_PANEL;
+        let (starts32, starts16) = self.start_lines();
         let lines = padded / self.group.len() + padded / 32 + padded / 16 + padded / 64 + padded / 32;
+        let lines = lines + starts32 + starts16;
         integers + lines * LINE + padded / 16 * 4 + self.outlier_bytes()
     }
 }

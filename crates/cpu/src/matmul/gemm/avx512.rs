@@ -1,10 +1,10 @@
 //! The GEMM with AVX-512 VNNI: 6 rows by 32 tokens, or 12 by 16, in 24 accumulators.
 //!
-//! Activations are the unsigned operand (value + 128), so weights stay signed and need no correction but the start
-//! value of the integer sums. [`scaled`] has the formats whose groups have a scale of their own, [`sub_scaled`] those
-//! whose scales are integers.
+//! [`inner_product`] has the two ways to sum a group's products. [`scaled`] has the formats whose groups have a scale of
+//! their own, [`sub_scaled`] those whose scales are integers.
 
 mod blocks32;
+mod inner_product;
 mod scaled;
 mod sub_scaled;
 
@@ -13,19 +13,45 @@ use std::ops::Range;
 
 use ascua_gguf::TensorType;
 
-use super::{DecodeRow, Extent, FinishRow, GROUPS, MultiplyTile, Partial, Tile, TileRow, decode_plainly};
+use super::{DecodeRow, Extent, FinishRow, Gemm, MultiplyTile, Partial, Tile, decode_plainly};
 use crate::matmul::OutputRows;
 use crate::matmul::activation::{PanelView, TOKENS_PER_PANEL};
-use crate::matmul::integers::{IntegerFormat, SPAN};
+use crate::matmul::integers::IntegerFormat;
 use crate::transpose::transpose;
+use inner_product::{Direct, InnerProduct, Winograd};
+
+/// The kernels of a type.
+pub(super) fn gemm(weight: TensorType, format: IntegerFormat) -> Option<Gemm> {
+    gemm_by::<Direct>(weight, format)
+}
+
+/// The kernels of a type where additions run beside multiplications.
+pub(super) fn gemm_with_cheap_additions(weight: TensorType, format: IntegerFormat) -> Option<Gemm> {
+    let precise = |gemm: &Gemm| gemm.panels.largest() >= WINOGRAD_LEVELS;
+    gemm_by::<Winograd>(weight, format).filter(precise).or_else(|| gemm(weight, format))
+}
+
+fn gemm_by<D: InnerProduct>(weight: TensorType, format: IntegerFormat) -> Option<Gemm> {
+    let kernels = sub_scaled::kernels::<D>(weight).or_else(|| {
+        let decode = blocks32::decoder(weight).unwrap_or(decode_plainly);
+        let range = scaled::range::<D>(&format);
+        Some(Kernels { decode, finish: scaled::finish::<D>, multiply: scaled::multiply::<D>(format)?, range })
+    })?;
+    let Kernels { decode, finish, multiply, range: (smallest, largest) } = kernels;
+    Some(Gemm { decode, finish, multiply, store, panels: D::panels(smallest, largest) })
+}
 
 /// How the rows of a type are decoded and finished, and the product of its tiles.
-pub(super) fn kernel(weight: TensorType, format: IntegerFormat) -> Option<(DecodeRow, FinishRow, MultiplyTile)> {
-    sub_scaled::kernel(weight).or_else(|| {
-        let decode = blocks32::decoder(weight).unwrap_or(decode_plainly);
-        Some((decode, scaled::finish, scaled::multiply(format)?))
-    })
+struct Kernels {
+    decode: DecodeRow,
+    finish: FinishRow,
+    multiply: MultiplyTile,
+    /// Smallest and largest value of finished rows.
+    range: (i32, i32),
 }
+
+/// Activations keep at least as many levels in products by Winograd's way: those that weights of five bits leave.
+const WINOGRAD_LEVELS: f32 = 112.0;
 
 /// A product of `R` rows with `C` panels.
 trait MicroKernel {
@@ -119,38 +145,6 @@ pub(super) fn prefetch_results<L>(extent: &Extent<'_, L>, panel: usize, panels: 
     }
 }
 
-/// The integer products of a group of `LEN` elements for `R` rows and `C` panels; `group` is that of the tile.
-#[inline(always)]
-unsafe fn dots<const LEN: usize, const R: usize, const C: usize>(
-    tile: &Tile,
-    row: usize,
-    group: usize,
-    panels: &[PanelView; C],
-) -> [[__m512i; C]; R] {
-    // SAFETY: the caller's rows and group lie within the tile, and the panels cover the group.
-    unsafe {
-        let values = tile.values.as_ptr().add(row).cast::<i8>().add(group * LEN);
-        let starts = tile.starts.as_ptr().add(row).cast::<i32>().add(group);
-        let mut dots = [[_mm512_setzero_si512(); C]; R];
-        for (r, dots) in dots.iter_mut().enumerate() {
-            dots.fill(_mm512_set1_epi32(*starts.add(r * GROUPS)));
-        }
-        for k in 0..LEN / 4 {
-            let mut x = [_mm512_setzero_si512(); C];
-            for (x, panel) in x.iter_mut().zip(panels) {
-                *x = _mm512_loadu_si512(panel.values.add((group * LEN / 4 + k) * 64).cast());
-            }
-            for (r, dots) in dots.iter_mut().enumerate() {
-                let w = _mm512_set1_epi32(values.add(r * SPAN + 4 * k).cast::<i32>().read_unaligned());
-                for (dot, x) in dots.iter_mut().zip(x) {
-                    *dot = _mm512_dpbusd_epi32(*dot, x, w);
-                }
-            }
-        }
-        dots
-    }
-}
-
 /// Asks for partial results.
 #[inline(always)]
 unsafe fn prefetch_partial<const R: usize, const C: usize>(partial: *mut Partial, row: usize) {
@@ -185,19 +179,12 @@ unsafe fn add_to_partial<const R: usize, const C: usize>(
     }
 }
 
-/// Fills the start values of a row's groups of `group` values, 16 or 32.
+/// Sums of `group` values, 16 or 32, of a row whose eights have theirs in 64-bit numbers with nothing in the upper halves.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn fill_starts(row: &mut TileRow<'_>, group: usize) {
-    // Sums of eight bytes, each raised by 128 to be unsigned; a quarter of the row has them in 64-bit numbers.
-    let mut eights = [_mm512_setzero_si512(); 4];
-    for (eights, values) in eights.iter_mut().zip(row.values.as_chunks::<64>().0) {
-        // SAFETY: the chunk has 64 bytes.
-        let raised = _mm512_xor_si512(unsafe { _mm512_loadu_si512(values.as_ptr().cast()) }, _mm512_set1_epi8(-128));
-        *eights = _mm512_sad_epu8(raised, _mm512_setzero_si512());
-    }
-    // Two quarters in one vector, and sums of sixteen in both of its neighbours; then lane i has the sums of values
-    // 16 * i to 16 * i + 15 of the four quarters.
+fn by_groups(eights: [__m512i; 4], group: usize) -> __m512i {
+    // Two quarters of the row in one vector, and sums of sixteen in both of its neighbours; then lane i has the sums of
+    // values 16 * i to 16 * i + 15 of the four quarters.
     let two = |first, second| _mm512_or_si512(first, _mm512_slli_epi64::<32>(second));
     let sixteens = |two| _mm512_add_epi32(two, _mm512_shuffle_epi32::<0b01_00_11_10>(two));
     let (first, second) = (sixteens(two(eights[0], eights[1])), sixteens(two(eights[2], eights[3])));
@@ -207,10 +194,7 @@ fn fill_starts(row: &mut TileRow<'_>, group: usize) {
         sums = _mm512_add_epi32(sums, _mm512_shuffle_i32x4::<0b10_11_00_01>(sums, sums));
         order = _mm512_setr_epi32(0, 8, 1, 9, 2, 10, 3, 11, 0, 8, 1, 9, 2, 10, 3, 11);
     }
-    let raised = _mm512_permutexvar_epi32(order, sums);
-    let starts = _mm512_slli_epi32::<7>(_mm512_sub_epi32(_mm512_set1_epi32(128 * group as i32), raised));
-    // SAFETY: the array has sixteen numbers.
-    unsafe { _mm512_storeu_si512(row.starts.as_mut_ptr().cast(), starts) };
+    _mm512_permutexvar_epi32(order, sums)
 }
 
 /// # Safety

@@ -178,7 +178,7 @@ impl IntegerFormat {
 fn format<B: IntegerBlock>(isa: Isa) -> IntegerFormat {
     let decode: DecodeSpan = match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 | Isa::Avx512Vnni => decode_span_avx512::<B>,
+        Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Zen4 => decode_span_avx512::<B>,
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 | Isa::AvxVnni => decode_span_avx2::<B>,
         #[cfg(target_arch = "x86_64")]

@@ -36,7 +36,7 @@ impl RowsKernel {
         RowsKernel {
             dot: match isa {
                 #[cfg(target_arch = "x86_64")]
-                Isa::Avx512Vnni => x86::dot_vnni,
+                Isa::Avx512Vnni | Isa::Avx512Zen4 => x86::dot_vnni,
                 #[cfg(target_arch = "x86_64")]
                 Isa::AvxVnni => x86::dot_avx_vnni,
                 #[cfg(target_arch = "x86_64")]

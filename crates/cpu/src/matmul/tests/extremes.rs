@@ -80,9 +80,9 @@ fn lost(case: &Case, smallest: f32) -> f64 {
 }
 
 /// The results to expect, of what the product multiplies with.
-fn expectation(case: &Case, precision: Precision) -> Vec<(f64, f64)> {
-    let seen = if precision == Precision::Quantised { as_quantised(case) } else { None };
-    reference(case, seen.as_ref().unwrap_or(&case.x))
+fn expectation(case: &Case, precision: Precision) -> Expected {
+    let quantised = |isa| if precision == Precision::Quantised { as_quantised(case, isa) } else { None };
+    Expected::new(case, |isa| quantised(isa).unwrap_or_else(|| case.x.clone()))
 }
 
 /// What a result may be off by: the precision's share of the norms, and an amount.
@@ -140,7 +140,7 @@ fn extreme_blocks_and_activations_neither_saturate_nor_vanish() {
                     for isa in Isa::available() {
                         let found = run(&case, precision, isa, case.rows);
                         let what = format!("{isa} {precision:?} {scale:?}");
-                        check_range(&case, &found, &expected, Allowed { precision, slack }, &what);
+                        check_range(&case, &found, expected.at(isa), Allowed { precision, slack }, &what);
                     }
                 }
             }
@@ -168,7 +168,7 @@ fn workers_lose_no_more_than_subnormal_numbers() {
                     for isa in Isa::available() {
                         let found = in_worker(&case, precision, isa);
                         let what = format!("{isa} {precision:?} in a worker");
-                        check_range(&case, &found, &expected, Allowed { precision, slack }, &what);
+                        check_range(&case, &found, expected.at(isa), Allowed { precision, slack }, &what);
                     }
                 }
                 let case = case(*weight, 7, 768, *tokens);

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{ActivationGroup, Int8Layout, LARGEST, PanelView, Panels, TOKENS_PER_PANEL};
+use super::{ActivationGroup, Int8Layout, PanelView, Panels, TOKENS_PER_PANEL};
 use crate::matmul::InputRows;
 use crate::matmul::activation::tokens::{Factors, Tokens};
 use crate::transpose::transpose;
@@ -20,22 +20,22 @@ pub(super) unsafe fn prepare_panel(
     // SAFETY: tokens that are not present are never read; columns stay below the layout's.
     unsafe {
         let tokens = Tokens::of_panel(x, panel, layout.cols, limits);
-        let one = _mm512_set1_ps(1.0);
+        let (one, levels) = (_mm512_set1_ps(1.0), layout.panels.largest());
         for first in (0..layout.cols).step_by(layout.group.len().max(64)) {
             let scales = view.scales.cast_mut().add(first / layout.group.len() * TOKENS_PER_PANEL);
             match layout.group {
                 ActivationGroup::Of256 => {
-                    let factors = tokens.factors(first, 256, LARGEST);
+                    let factors = tokens.factors(first, 256, levels);
                     _mm512_storeu_ps(scales, factors.scales);
                     for part in (first..first + 256).step_by(64) {
                         tokens.quantise(layout, view, part, 2, [factors, factors], [one, one]);
                     }
                 }
                 ActivationGroup::Of32 => {
-                    let low = tokens.factors(first, 32, LARGEST);
+                    let low = tokens.factors(first, 32, levels);
                     _mm512_storeu_ps(scales, low.scales);
                     if first + 64 <= layout.cols {
-                        let high = tokens.factors(first + 32, 32, LARGEST);
+                        let high = tokens.factors(first + 32, 32, levels);
                         _mm512_storeu_ps(scales.add(TOKENS_PER_PANEL), high.scales);
                         tokens.quantise(layout, view, first, 2, [low, high], [low.scales, high.scales]);
                     } else {
@@ -73,7 +73,7 @@ impl Tokens {
             }
             transpose(&mut bytes);
             // Packing worked within 128-bit lanes: vector 4 * lane + sixteenth holds elements 16 * sixteenth + 4 * lane.
-            let flip = _mm512_set1_epi8(if layout.panels == Panels::Unsigned { -128 } else { 0 });
+            let flips = [0, 4].map(|k| _mm512_set1_epi8(layout.panels.flip(k) as i8));
             let values = view.values.cast_mut().add(first * TOKENS_PER_PANEL);
             let (ones, word_ones) = (_mm512_set1_epi8(1), _mm512_set1_epi16(1));
             let mut sums = [_mm512_setzero_si512(); 4];
@@ -83,7 +83,7 @@ impl Tokens {
                 for lane in 0..4 {
                     let four = bytes[4 * lane + sixteenth];
                     let to = values.add((4 * sixteenth + lane) * 64);
-                    _mm512_storeu_si512(to.cast(), _mm512_xor_si512(four, flip));
+                    _mm512_storeu_si512(to.cast(), _mm512_xor_si512(four, flips[lane % 2]));
                     pairs = _mm512_add_epi16(pairs, _mm512_maddubs_epi16(ones, four));
                     let magnitudes = _mm512_abs_epi8(four);
                     let two = _mm512_maddubs_epi16(magnitudes, magnitudes);
@@ -97,6 +97,9 @@ impl Tokens {
             let sums32 = view.sums32.cast_mut().add(first / 32 * TOKENS_PER_PANEL);
             let pairs16 = view.pairs16.cast_mut().add(first / 16 * TOKENS_PER_PANEL);
             let pairs32 = view.pairs32.cast_mut().add(first / 32 * TOKENS_PER_PANEL);
+            if let Panels::Winograd { .. } = layout.panels {
+                fill_starts(view, first, halves);
+            }
             if layout.group == ActivationGroup::Of256 {
                 let whole = [_mm512_add_epi32(sums[0], sums[1]), _mm512_add_epi32(sums[2], sums[3])];
                 _mm512_storeu_si512(pairs32.cast(), pairs(whole));
@@ -110,6 +113,31 @@ impl Tokens {
                 _mm512_storeu_ps(sums16.add((2 * half + 1) * TOKENS_PER_PANEL), scaled(high));
                 _mm512_storeu_ps(sums32.add(half * TOKENS_PER_PANEL), scaled(_mm512_add_epi32(low, high)));
             }
+        }
+    }
+}
+
+/// Fills the start values of `halves` times 32 elements from `first` on.
+///
+/// # Safety
+/// The view has their values, and starts; the machine has AVX-512 VNNI.
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+unsafe fn fill_starts(view: PanelView, first: usize, halves: usize) {
+    for half in first / 32..first / 32 + halves {
+        let mut starts = [_mm512_setzero_si512(); 2];
+        // SAFETY: the caller's view.
+        unsafe {
+            for (sixteenth, start) in (2 * half..).zip(&mut starts) {
+                let values = view.values.add(16 * sixteenth * TOKENS_PER_PANEL);
+                for eight in [values, values.add(8 * TOKENS_PER_PANEL)] {
+                    let (raised, signed) = (_mm512_loadu_si512(eight.cast()), _mm512_loadu_si512(eight.add(64).cast()));
+                    *start = _mm512_dpbusd_epi32(*start, raised, signed);
+                }
+                *start = _mm512_sub_epi32(_mm512_setzero_si512(), *start);
+                _mm512_storeu_si512(view.starts16.cast_mut().add(sixteenth * TOKENS_PER_PANEL).cast(), *start);
+            }
+            let whole = _mm512_add_epi32(starts[0], starts[1]);
+            _mm512_storeu_si512(view.starts32.cast_mut().add(half * TOKENS_PER_PANEL).cast(), whole);
         }
     }
 }

@@ -22,7 +22,11 @@ fn prepared(layout: &Int8Layout, x: &[f32], tokens: usize) -> Vec<Line> {
 fn panels_and_rows_hold_the_same() {
     const TOKENS: usize = 18;
     for isa in Isa::available() {
-        for panels in [Panels::Unsigned, Panels::Signed] {
+        let mut kinds = vec![Panels::Unsigned, Panels::Signed];
+        if isa == Isa::Avx512Zen4 {
+            kinds.push(Panels::Winograd { largest: 127 });
+        }
+        for panels in kinds {
             for group in [ActivationGroup::Of32, ActivationGroup::Of256] {
                 for cols in [32, 64, 288, 512] {
                     if cols % group.len() == 0 {
@@ -37,7 +41,6 @@ fn panels_and_rows_hold_the_same() {
 fn compare(layout: Int8Layout, tokens: usize) {
     let cols = layout.cols;
     let x: Vec<f32> = (0..tokens * cols).map(|i| ((i * i * 7919) % 2003) as f32 / 1000.0 - 1.0).collect();
-    let flip = if layout.panels == Panels::Unsigned { 0x80 } else { 0 };
     let as_panels = prepared(&layout, &x, tokens);
     let plain = Int8Layout { isa: Isa::Scalar, ..layout };
     let mut squares = vec![0; cols / 16];
@@ -56,7 +59,7 @@ fn compare(layout: Int8Layout, tokens: usize) {
             let panel = layout.panel(as_panels.as_ptr().cast(), token / TOKENS_PER_PANEL);
             for k in 0..cols {
                 let at = (k / 4 * TOKENS_PER_PANEL + lane) * 4 + k % 4;
-                let in_panel = (*panel.values.add(at) ^ flip) as i8;
+                let in_panel = (*panel.values.add(at) ^ layout.panels.flip(k)) as i8;
                 let value = *expected.values.add(k);
                 assert_eq!((*found.values.add(k), in_panel), (value, value), "{layout:?} token {token} element {k}");
                 let scale = *expected.scales.add(k / 32);
@@ -76,11 +79,50 @@ fn compare(layout: Int8Layout, tokens: usize) {
             }
             for (k, most) in squares.iter_mut().enumerate() {
                 let values = std::slice::from_raw_parts(expected.values.add(16 * k), 16);
+                if let Panels::Winograd { .. } = layout.panels {
+                    let start = start_of(values);
+                    assert_eq!(*panel.starts16.add(k * TOKENS_PER_PANEL + lane), start, "{layout:?} token {token}");
+                    let other = std::slice::from_raw_parts(expected.values.add(16 * (k ^ 1)), 16);
+                    let whole = *panel.starts32.add(k / 2 * TOKENS_PER_PANEL + lane);
+                    assert_eq!(whole, start + start_of(other), "{layout:?} token {token}");
+                }
                 *most = values.iter().map(|value| i32::from(*value).pow(2)).sum::<i32>().max(*most);
                 if lane == TOKENS_PER_PANEL - 1 {
                     assert_eq!(*panel.squares16.add(k), *most as f32, "{layout:?} squares {k} up to token {token}");
                 }
             }
+        }
+    }
+}
+
+/// What Winograd's inner products of these values start from, for their part.
+fn start_of(values: &[i8]) -> i32 {
+    let of_eight = |eight: &[i8]| (0..4).map(|k| (i32::from(eight[k]) + 128) * i32::from(eight[4 + k])).sum::<i32>();
+    -values.chunks(8).map(of_eight).sum::<i32>()
+}
+
+#[test]
+fn fewer_levels_leave_room_for_weights() {
+    const COLS: usize = 512;
+    if !Isa::Avx512Zen4.is_available() {
+        return;
+    }
+    let x: Vec<f32> = (0..9 * COLS).map(|i| ((i * i * 7919) % 2003) as f32 / 1000.0 - 1.0).collect();
+    for (largest, group) in [(112, ActivationGroup::Of32), (120, ActivationGroup::Of256)] {
+        let (panels, order) = (Panels::Winograd { largest }, RowOrder::Natural);
+        let layout = Int8Layout { cols: COLS, group, order, panels, isa: Isa::Avx512Zen4 };
+        let found = prepared(&layout, &x, 9);
+        let panel = layout.panel(found.as_ptr().cast(), 0);
+        for (token, k) in (0..9).flat_map(|token| (0..COLS).map(move |k| (token, k))) {
+            // SAFETY: the view covers the columns of sixteen tokens.
+            let (byte, scale) = unsafe {
+                let scale = *panel.scales.add(k / group.len() * TOKENS_PER_PANEL + token);
+                (*panel.values.add((k / 4 * TOKENS_PER_PANEL + token) * 4 + k % 4), scale)
+            };
+            let value = (byte ^ panels.flip(k)) as i8;
+            assert!(value.unsigned_abs() <= largest as u8, "token {token}, element {k}: {value}");
+            let (seen, x) = (scale * f32::from(value), x[token * COLS + k]);
+            assert!((seen - x).abs() <= 0.5001 * scale, "token {token}, element {k}: {seen} of {x}");
         }
     }
 }

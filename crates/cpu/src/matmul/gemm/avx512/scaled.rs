@@ -7,26 +7,27 @@ use super::super::{
     ActivationScales, Extent, GROUPS, Legacy, Legacy16, LegacyOffset, MultiplyTile, Partial, Scaling, Super16,
     Super16Offset, Super32, Super32Offset, Tile, TileRow,
 };
-use super::{MicroKernel, add_to_partial, dots, fill_starts, multiply_tile, prefetch_partial};
+use super::{InnerProduct, MicroKernel, add_to_partial, multiply_tile, prefetch_partial};
 use crate::matmul::activation::{PanelView, TOKENS_PER_PANEL};
 use crate::matmul::integers::{IntegerFormat, Offsets};
 
-pub(super) fn multiply(format: IntegerFormat) -> Option<MultiplyTile> {
+/// As [`super::gemm`].
+pub(super) fn multiply<D: InnerProduct>(format: IntegerFormat) -> Option<MultiplyTile> {
     Some(match (format.block_len, format.group, format.offsets) {
-        (256, 32, Offsets::None) => multiply_tile::<Scaled<Super32>>,
-        (256, 32, Offsets::PerGroup) => multiply_tile::<Scaled<Super32Offset>>,
-        (256, 16, Offsets::None) => multiply_tile::<Scaled<Super16>>,
-        (256, 16, Offsets::PerGroup) => multiply_tile::<Scaled<Super16Offset>>,
-        (_, 32, Offsets::None) => multiply_tile::<Scaled<Legacy>>,
-        (_, 32, Offsets::PerGroup) => multiply_tile::<Scaled<LegacyOffset>>,
-        (_, 16, Offsets::None) => multiply_tile::<Scaled<Legacy16>>,
+        (256, 32, Offsets::None) => multiply_tile::<Scaled<Super32, D>>,
+        (256, 32, Offsets::PerGroup) => multiply_tile::<Scaled<Super32Offset, D>>,
+        (256, 16, Offsets::None) => multiply_tile::<Scaled<Super16, D>>,
+        (256, 16, Offsets::PerGroup) => multiply_tile::<Scaled<Super16Offset, D>>,
+        (_, 32, Offsets::None) => multiply_tile::<Scaled<Legacy, D>>,
+        (_, 32, Offsets::PerGroup) => multiply_tile::<Scaled<LegacyOffset, D>>,
+        (_, 16, Offsets::None) => multiply_tile::<Scaled<Legacy16, D>>,
         _ => return None,
     })
 }
 
-struct Scaled<S>(PhantomData<S>);
+struct Scaled<S, D>(PhantomData<(S, D)>);
 
-impl<S: Scaling> MicroKernel for Scaled<S> {
+impl<S: Scaling, D: InnerProduct> MicroKernel for Scaled<S, D> {
     #[inline(always)]
     #[allow(clippy::needless_range_loop)] // several arrays walk together
     unsafe fn run<const R: usize, const C: usize>(
@@ -47,8 +48,8 @@ impl<S: Scaling> MicroKernel for Scaled<S> {
             // There is a first group; where the compiler does not know, it moves all sums from register to register.
             loop {
                 let dots = match S::GROUP {
-                    16 => dots::<16, R, C>(tile, row, group, &panels),
-                    _ => dots::<32, R, C>(tile, row, group, &panels),
+                    16 => D::dots::<16, R, C>(tile, row, group, &panels),
+                    _ => D::dots::<32, R, C>(tile, row, group, &panels),
                 };
                 for c in 0..C {
                     for r in 0..R {
@@ -87,11 +88,33 @@ impl<S: Scaling> MicroKernel for Scaled<S> {
     }
 }
 
-/// Fills the start values of a decoded row.
+/// What is taken off each value.
+fn centre<D: InnerProduct>(format: &IntegerFormat) -> i8 {
+    match format.offsets {
+        Offsets::PerGroup if D::CENTRES => ((i32::from(format.smallest) + i32::from(format.largest) + 1) / 2) as i8,
+        _ => 0,
+    }
+}
+
+/// Smallest and largest value of a finished row.
+pub(super) fn range<D: InnerProduct>(format: &IntegerFormat) -> (i32, i32) {
+    let centred = |value| i32::from(value) - i32::from(centre::<D>(format));
+    (centred(format.smallest), centred(format.largest))
+}
+
+/// Centres a decoded row and fills its start values.
 ///
 /// # Safety
 /// The machine has AVX-512 with VNNI.
-pub(super) unsafe fn finish(format: &IntegerFormat, row: &mut TileRow<'_>) {
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+pub(super) unsafe fn finish<D: InnerProduct>(format: &IntegerFormat, row: &mut TileRow<'_>) {
+    let centre = centre::<D>(format);
+    if centre != 0 {
+        row.values.iter_mut().for_each(|value| *value = value.wrapping_sub(centre));
+        for (offset, scale) in row.offsets.iter_mut().zip(&*row.scales) {
+            *offset += f32::from(centre) * scale;
+        }
+    }
     // SAFETY: the caller vouches for the machine.
-    unsafe { fill_starts(row, format.group) };
+    unsafe { D::fill_starts(row, format.group) };
 }

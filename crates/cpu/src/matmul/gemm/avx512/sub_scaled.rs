@@ -12,8 +12,8 @@ use std::marker::PhantomData;
 
 use ascua_gguf::TensorType;
 
-use super::super::{DecodeRow, Extent, FinishRow, GROUPS, MultiplyTile, Partial, Tile, TileRow};
-use super::{MicroKernel, add_to_partial, dots, fill_starts, multiply_tile, prefetch_partial};
+use super::super::{Extent, GROUPS, Partial, Tile, TileRow};
+use super::{InnerProduct, Kernels, MicroKernel, add_to_partial, multiply_tile, prefetch_partial};
 use crate::matmul::activation::{PanelView, TOKENS_PER_PANEL};
 use crate::matmul::integers::{IntegerFormat, Offsets, Q2K, Q3K, Q4K, Q5K, Q6K, SPAN, SubScaled};
 use crate::scales::group_factors;
@@ -27,24 +27,34 @@ const OFFSET_LEVELS: f32 = 32767.0;
 /// No sum of products whose square is no larger leaves 16 bits.
 const LARGEST_SQUARE: f32 = 32767.0 * 32767.0;
 
-pub(super) fn kernel(weight: TensorType) -> Option<(DecodeRow, FinishRow, MultiplyTile)> {
+/// As [`super::gemm`].
+pub(super) fn kernels<D: InnerProduct>(weight: TensorType) -> Option<Kernels> {
     Some(match weight {
-        TensorType::Q2_K => of::<Q2K>(),
-        TensorType::Q3_K => of::<Q3K>(),
-        TensorType::Q4_K => of::<Q4K>(),
-        TensorType::Q5_K => of::<Q5K>(),
-        TensorType::Q6_K => of::<Q6K>(),
+        TensorType::Q2_K => of::<Q2K, D>(),
+        TensorType::Q3_K => of::<Q3K, D>(),
+        TensorType::Q4_K => of::<Q4K, D>(),
+        TensorType::Q5_K => of::<Q5K, D>(),
+        TensorType::Q6_K => of::<Q6K, D>(),
         _ => return None,
     })
 }
 
-fn of<B: SubScaled>() -> (DecodeRow, FinishRow, MultiplyTile) {
-    (decode::<B>, finish::<B>, multiply_tile::<Integers<B>>)
+fn of<B: SubScaled, D: InnerProduct>() -> Kernels {
+    let range = [B::RANGE.0, B::RANGE.1].map(|value| i32::from(value) - Centred::<B>::CENTRE);
+    Kernels {
+        decode: decode::<B>,
+        finish: finish::<B, D>,
+        multiply: multiply_tile::<Integers<B, D>>,
+        range: (range[0], range[1]),
+    }
 }
 
-struct Integers<B>(PhantomData<B>);
+struct Integers<B, D>(PhantomData<(B, D)>);
 
-impl<B: SubScaled> Integers<B> {
+/// How an encoding's values become those that are multiplied.
+struct Centred<B>(PhantomData<B>);
+
+impl<B: SubScaled> Centred<B> {
     /// What is taken off each value, so that sums of products are smaller.
     const CENTRE: i32 = match B::OFFSETS {
         Offsets::PerGroup if !always_fit(B::GROUP, largest(B::RANGE, 0)) => {
@@ -66,7 +76,7 @@ const fn always_fit(group: usize, largest: i32) -> bool {
     group as i32 * LARGEST_X * largest <= i16::MAX as i32
 }
 
-impl<B: SubScaled> MicroKernel for Integers<B> {
+impl<B: SubScaled, D: InnerProduct> MicroKernel for Integers<B, D> {
     #[inline(always)]
     unsafe fn run<const R: usize, const C: usize>(
         tile: &Tile,
@@ -82,12 +92,12 @@ impl<B: SubScaled> MicroKernel for Integers<B> {
                 Offsets::None => [[_mm512_setzero_ps(); C]; R],
                 Offsets::PerGroup => offsets::<B, R, C>(tile, row, extent.cols / B::GROUP, &panels),
             };
-            let misfits = if Self::ALWAYS_FIT { 0 } else { misfits::<B, R, C>(tile, row, &panels) };
+            let misfits = if Centred::<B>::ALWAYS_FIT { 0 } else { misfits::<B, R, C>(tile, row, &panels) };
             let totals = match (B::GROUP, misfits) {
-                (16, 0) => products::<16, true, R, C>(tile, row, &panels, 0),
-                (16, _) => products::<16, false, R, C>(tile, row, &panels, misfits),
-                (_, 0) => products::<32, true, R, C>(tile, row, &panels, 0),
-                (_, _) => products::<32, false, R, C>(tile, row, &panels, misfits),
+                (16, 0) => products::<D, 16, true, R, C>(tile, row, &panels, 0),
+                (16, _) => products::<D, 16, false, R, C>(tile, row, &panels, misfits),
+                (_, 0) => products::<D, 32, true, R, C>(tile, row, &panels, 0),
+                (_, _) => products::<D, 32, false, R, C>(tile, row, &panels, misfits),
             };
             let mut sums = offsets;
             for r in 0..R {
@@ -171,7 +181,7 @@ unsafe fn offsets<B: SubScaled, const R: usize, const C: usize>(
 /// The products of super-blocks, but for the factors of weights and activations.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // several arrays walk together
-unsafe fn products<const GROUP: usize, const FIT: bool, const R: usize, const C: usize>(
+unsafe fn products<D: InnerProduct, const GROUP: usize, const FIT: bool, const R: usize, const C: usize>(
     tile: &Tile,
     row: usize,
     panels: &[PanelView; C],
@@ -182,7 +192,7 @@ unsafe fn products<const GROUP: usize, const FIT: bool, const R: usize, const C:
         let sub_scales = tile.sub_scales.as_ptr().add(row).cast::<i32>();
         let mut totals = [[_mm512_setzero_si512(); C]; R];
         for group in 0..SPAN / GROUP {
-            let dots = dots::<GROUP, R, C>(tile, row, group, panels);
+            let dots = D::dots::<GROUP, R, C>(tile, row, group, panels);
             if FIT || misfits >> group & 1 == 0 {
                 for r in 0..R {
                     // The upper halves meet zeros.
@@ -228,8 +238,8 @@ unsafe fn decode<B: SubScaled>(_: &IntegerFormat, block: &[u8], row: &mut TileRo
         let mut integers = _mm256_loadu_si256(sub_offsets.as_ptr().cast());
         let mut offsets = times(_mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(integers)), factors.offsets);
         *row.offset_factor = factors.offsets;
-        if Integers::<B>::CENTRE != 0 {
-            let of_centre = Integers::<B>::CENTRE as f32 * factors.scales;
+        if Centred::<B>::CENTRE != 0 {
+            let of_centre = Centred::<B>::CENTRE as f32 * factors.scales;
             offsets = _mm512_fmadd_ps(sub_scales, _mm512_set1_ps(of_centre), offsets);
             let most = LARGEST_SUB * (of_centre.abs() + factors.offsets.abs());
             let (factor, inverse) = group_factors(most, OFFSET_LEVELS);
@@ -244,8 +254,8 @@ unsafe fn decode<B: SubScaled>(_: &IntegerFormat, block: &[u8], row: &mut TileRo
 /// # Safety
 /// As [`FinishRow`], on a machine with AVX-512 VNNI.
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-unsafe fn finish<B: SubScaled>(_: &IntegerFormat, row: &mut TileRow<'_>) {
-    let centre = Integers::<B>::CENTRE as i8;
+unsafe fn finish<B: SubScaled, D: InnerProduct>(_: &IntegerFormat, row: &mut TileRow<'_>) {
+    let centre = Centred::<B>::CENTRE as i8;
     let mut fours = [_mm512_setzero_si512(); 4];
     for (values, fours) in row.values.as_chunks_mut::<64>().0.iter_mut().zip(&mut fours) {
         // SAFETY: the chunk has 64 values.
@@ -259,7 +269,7 @@ unsafe fn finish<B: SubScaled>(_: &IntegerFormat, row: &mut TileRow<'_>) {
             *fours = _mm512_madd_epi16(twos, _mm512_set1_epi16(1));
         }
     }
-    if !Integers::<B>::ALWAYS_FIT {
+    if !Centred::<B>::ALWAYS_FIT {
         let sixteens = sums_of_two(sums_of_two(fours[0], fours[1]), sums_of_two(fours[2], fours[3]));
         let squares = match B::GROUP {
             16 => sixteens,
@@ -268,7 +278,8 @@ unsafe fn finish<B: SubScaled>(_: &IntegerFormat, row: &mut TileRow<'_>) {
         // SAFETY: the array has sixteen numbers.
         unsafe { _mm512_storeu_ps(row.squares.as_mut_ptr(), _mm512_cvtepi32_ps(squares)) };
     }
-    fill_starts(row, B::GROUP);
+    // SAFETY: the caller vouches for the machine.
+    unsafe { D::fill_starts(row, B::GROUP) };
 }
 
 /// Sums of neighbours: eight from each of the two.
