@@ -28,7 +28,8 @@ impl HalfProduct {
     pub fn new(weight: TensorType, cols: usize, row_bytes: usize, isa: Isa) -> Option<HalfProduct> {
         let many = HalfGemm::new(PlainType::of(weight)?, isa)?;
         let few = ExactProduct::new(weight, cols, row_bytes, isa);
-        Some(HalfProduct { few, many, layout: Int16Layout { cols }, row_bytes })
+        let layout = Int16Layout { cols, winograd: many.winograd };
+        Some(HalfProduct { few, many, layout, row_bytes })
     }
 
     pub fn layout(&self) -> Int16Layout {

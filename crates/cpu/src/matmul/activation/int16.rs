@@ -21,6 +21,8 @@ const LINE: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::matmul) struct Int16Layout {
     pub cols: usize,
+    /// Whether panels are for inner products of Winograd, and have start values.
+    pub winograd: bool,
 }
 
 /// Sixteen tokens as a panel; what pads the last group is zero.
@@ -30,6 +32,8 @@ pub(in crate::matmul) struct Panel16 {
     pub values: *const i16,
     /// `[cols / 128][16 tokens]`
     pub scales: *const f32,
+    /// `[cols / 128][16 tokens]`, if the layout has them: less the products of each four's first and second two elements.
+    pub starts: *const i32,
 }
 
 impl Int16Layout {
@@ -72,7 +76,8 @@ impl Int16Layout {
     pub fn panel(&self, prepared: *const u8, panel: usize) -> Panel16 {
         let values = prepared.wrapping_add(panel * self.panel_stride());
         let scales = values.wrapping_add(self.padded() * TOKENS_PER_PANEL * size_of::<i16>());
-        Panel16 { values: values.cast(), scales: scales.cast() }
+        let starts = scales.wrapping_add(self.padded() / GROUP * LINE);
+        Panel16 { values: values.cast(), scales: scales.cast(), starts: starts.cast() }
     }
 
     fn padded(&self) -> usize {
@@ -80,6 +85,7 @@ impl Int16Layout {
     }
 
     fn panel_stride(&self) -> usize {
-        self.padded() * TOKENS_PER_PANEL * size_of::<i16>() + self.padded() / GROUP * LINE
+        self.padded() * TOKENS_PER_PANEL * size_of::<i16>()
+            + self.padded() / GROUP * LINE * (1 + usize::from(self.winograd))
     }
 }

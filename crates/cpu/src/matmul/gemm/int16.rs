@@ -20,6 +20,8 @@ pub(in crate::matmul) struct HalfGemm {
     decode: DecodeRow,
     multiply: MultiplyTile,
     store: StoreTile,
+    /// Whether products are summed by Winograd's way, as of eight bits: [`super::avx512`] has the formula.
+    pub winograd: bool,
 }
 
 /// A decoded tile: `TILE_ROWS` rows of up to 256 columns; what pads the last group of a row is zero.
@@ -27,6 +29,8 @@ pub(in crate::matmul) struct HalfGemm {
 pub(super) struct Tile {
     values: [[i16; SPAN]; TILE_ROWS],
     scales: [[f32; SPAN / GROUP]; TILE_ROWS],
+    /// What integer sums start from, of Winograd's inner products.
+    starts: [[i32; SPAN / GROUP]; TILE_ROWS],
 }
 
 /// Brings a row's weights to integers.
@@ -41,16 +45,22 @@ impl HalfGemm {
     pub fn new(weight: PlainType, isa: Isa) -> Option<HalfGemm> {
         match (isa, weight) {
             #[cfg(target_arch = "x86_64")]
-            (Isa::Avx512Vnni, PlainType::F16) => Some(HalfGemm::avx512(avx512::decode::<avx512::F16>)),
+            (Isa::Avx512Vnni | Isa::Avx512Zen4, PlainType::F16) => {
+                Some(HalfGemm::avx512(avx512::decode::<avx512::F16>, isa))
+            }
             #[cfg(target_arch = "x86_64")]
-            (Isa::Avx512Vnni, PlainType::Bf16) => Some(HalfGemm::avx512(avx512::decode::<avx512::Bf16>)),
+            (Isa::Avx512Vnni | Isa::Avx512Zen4, PlainType::Bf16) => {
+                Some(HalfGemm::avx512(avx512::decode::<avx512::Bf16>, isa))
+            }
             _ => None,
         }
     }
 
     #[cfg(target_arch = "x86_64")]
-    fn avx512(decode: DecodeRow) -> HalfGemm {
-        HalfGemm { decode, multiply: avx512::multiply, store: super::avx512::store }
+    fn avx512(decode: DecodeRow, isa: Isa) -> HalfGemm {
+        let winograd = isa == Isa::Avx512Zen4;
+        let multiply = if winograd { avx512::multiply::<true> } else { avx512::multiply::<false> };
+        HalfGemm { decode, multiply, store: super::avx512::store, winograd }
     }
 
     /// # Safety
@@ -68,11 +78,17 @@ impl Tiled for HalfGemm {
 
     unsafe fn decode(&self, task: &Task<'_, Int16Layout>, rows: Range<usize>, cols: Range<usize>, tile: &mut Tile) {
         let bytes = cols.start * size_of::<u16>()..cols.end * size_of::<u16>();
-        for ((row, values), scales) in rows.zip(&mut tile.values).zip(&mut tile.scales) {
+        for (((row, values), scales), starts) in rows.zip(&mut tile.values).zip(&mut tile.scales).zip(&mut tile.starts)
+        {
             let source = task.row(row);
             prefetch(source.as_ptr().wrapping_add(bytes.end), bytes.len());
             // SAFETY: the function was made for this machine's level.
             unsafe { (self.decode)(&source[bytes.clone()], values, scales) };
+            #[cfg(target_arch = "x86_64")]
+            if self.winograd {
+                // SAFETY: as above.
+                unsafe { avx512::fill_starts(values, starts) };
+            }
         }
     }
 

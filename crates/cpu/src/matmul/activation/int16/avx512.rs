@@ -31,6 +31,29 @@ pub(super) unsafe fn prepare_panel(layout: &Int16Layout, x: InputRows<'_>, panel
                     _mm512_storeu_si512(view.values.cast_mut().add(element * TOKENS_PER_PANEL).cast(), pairs);
                 }
             }
+            if layout.winograd {
+                fill_starts(view, group);
+            }
         }
+    }
+}
+
+/// Fills the start values of a group.
+///
+/// # Safety
+/// The view has its values, and starts; the machine has AVX-512 VNNI.
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+unsafe fn fill_starts(view: Panel16, group: usize) {
+    let mut sums = [_mm512_setzero_si512(); 2];
+    // SAFETY: the caller's view.
+    unsafe {
+        for four in 0..GROUP / 4 {
+            let values = view.values.add((group * GROUP + 4 * four) * TOKENS_PER_PANEL);
+            let (first, second) = (values, values.add(2 * TOKENS_PER_PANEL));
+            let (first, second) = (_mm512_loadu_si512(first.cast()), _mm512_loadu_si512(second.cast()));
+            sums[four % 2] = _mm512_dpwssd_epi32(sums[four % 2], first, second);
+        }
+        let starts = _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_add_epi32(sums[0], sums[1]));
+        _mm512_storeu_si512(view.starts.cast_mut().add(group * TOKENS_PER_PANEL).cast(), starts);
     }
 }

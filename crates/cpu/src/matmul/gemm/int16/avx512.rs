@@ -65,18 +65,40 @@ pub(super) unsafe fn decode<H: Half>(bytes: &[u8], values: &mut [i16; SPAN], sca
     }
 }
 
+/// Fills the start values of a decoded row: less the products of each four's first and second two values.
+///
+/// # Safety
+/// The machine has AVX-512 VNNI.
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+pub(super) unsafe fn fill_starts(values: &[i16; SPAN], starts: &mut [i32; SPAN / GROUP]) {
+    for (values, start) in values.as_chunks::<GROUP>().0.iter().zip(starts) {
+        let mut sums = _mm512_setzero_si512();
+        for values in values.as_chunks::<32>().0 {
+            // SAFETY: the chunk has 32 values.
+            let values = unsafe { _mm512_loadu_si512(values.as_ptr().cast()) };
+            sums = _mm512_dpwssd_epi32(sums, values, _mm512_shuffle_epi32::<0b10_11_00_01>(values));
+        }
+        // Every other lane has the same sum as its neighbour.
+        *start = _mm512_mask_reduce_add_epi32(0x5555, sums).wrapping_neg();
+    }
+}
+
 /// # Safety
 /// As [`super::MultiplyTile`], on a machine with AVX-512 VNNI.
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-pub(super) unsafe fn multiply(tile: &Tile, extent: Extent<'_, Int16Layout>, partial: *mut Partial) {
+pub(super) unsafe fn multiply<const WINOGRAD: bool>(
+    tile: &Tile,
+    extent: Extent<'_, Int16Layout>,
+    partial: *mut Partial,
+) {
     let panels = extent.in_turn();
     let mut panel = panels.start;
     while panel < panels.end {
         // SAFETY: panels stay below extent.panels.
         panel += unsafe {
             match panels.end - panel {
-                1 => multiply_panels::<12, 1>(tile, &extent, panel, partial.add(panel)),
-                _ => multiply_panels::<6, 2>(tile, &extent, panel, partial.add(panel)),
+                1 => multiply_panels::<WINOGRAD, 12, 1>(tile, &extent, panel, partial.add(panel)),
+                _ => multiply_panels::<WINOGRAD, 6, 2>(tile, &extent, panel, partial.add(panel)),
             }
         };
     }
@@ -84,7 +106,7 @@ pub(super) unsafe fn multiply(tile: &Tile, extent: Extent<'_, Int16Layout>, part
 
 /// All rows of the tile times `C` panels, `R` rows at a time; gives `C`.
 #[inline(always)]
-unsafe fn multiply_panels<const R: usize, const C: usize>(
+unsafe fn multiply_panels<const WINOGRAD: bool, const R: usize, const C: usize>(
     tile: &Tile,
     extent: &Extent<'_, Int16Layout>,
     panel: usize,
@@ -111,7 +133,7 @@ unsafe fn multiply_panels<const R: usize, const C: usize>(
         }
         // Rows beyond those in use hold values of an earlier tile; their results are never stored.
         // SAFETY: rows stay below TILE_ROWS, a multiple of R.
-        unsafe { micro_kernel::<R, C>(tile, step * R, panels, extent, partial) };
+        unsafe { micro_kernel::<WINOGRAD, R, C>(tile, step * R, panels, extent, partial) };
     }
     C
 }
@@ -123,13 +145,14 @@ fn view(extent: &Extent<'_, Int16Layout>, panel: usize) -> Panel16 {
     Panel16 {
         values: view.values.wrapping_add(extent.first_col * TOKENS_PER_PANEL),
         scales: view.scales.wrapping_add(extent.first_col / GROUP * TOKENS_PER_PANEL),
+        starts: view.starts.wrapping_add(extent.first_col / GROUP * TOKENS_PER_PANEL),
     }
 }
 
 /// `R` rows from `row` on times `C` panels, over the columns of a tile.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // several arrays walk together
-unsafe fn micro_kernel<const R: usize, const C: usize>(
+unsafe fn micro_kernel<const WINOGRAD: bool, const R: usize, const C: usize>(
     tile: &Tile,
     row: usize,
     panels: [Panel16; C],
@@ -138,7 +161,6 @@ unsafe fn micro_kernel<const R: usize, const C: usize>(
 ) {
     // SAFETY: rows and columns stay within the tile, and the panels cover the columns in whole groups.
     unsafe {
-        let values = tile.values.as_ptr().add(row).cast::<i16>();
         let scales = tile.scales.as_ptr().add(row).cast::<f32>();
         let mut sums = [[_mm512_setzero_ps(); C]; R];
         if !extent.begins() {
@@ -149,20 +171,10 @@ unsafe fn micro_kernel<const R: usize, const C: usize>(
             }
         }
         for group in 0..extent.cols.div_ceil(GROUP) {
-            let mut dots = [[_mm512_setzero_si512(); C]; R];
-            for k in 0..GROUP / 2 {
-                let mut x = [_mm512_setzero_si512(); C];
-                for (x, panel) in x.iter_mut().zip(&panels) {
-                    *x = _mm512_loadu_si512(panel.values.add((group * GROUP / 2 + k) * 2 * TOKENS_PER_PANEL).cast());
-                }
-                for (r, dots) in dots.iter_mut().enumerate() {
-                    let w = values.add(r * SPAN + group * GROUP + 2 * k).cast::<i32>().read_unaligned();
-                    let w = _mm512_set1_epi32(w);
-                    for (dot, x) in dots.iter_mut().zip(x) {
-                        *dot = _mm512_dpwssd_epi32(*dot, x, w);
-                    }
-                }
-            }
+            let dots = match WINOGRAD {
+                true => dots_by_winograd::<R, C>(tile, row, group, &panels),
+                false => dots::<R, C>(tile, row, group, &panels),
+            };
             for c in 0..C {
                 let of_x = _mm512_loadu_ps(panels[c].scales.add(group * TOKENS_PER_PANEL));
                 for r in 0..R {
@@ -178,5 +190,77 @@ unsafe fn micro_kernel<const R: usize, const C: usize>(
                 _mm512_storeu_ps((*partial.add(c))[row + r].as_mut_ptr(), sums[r][c]);
             }
         }
+    }
+}
+
+/// The integer products of a group for `R` rows and `C` panels.
+///
+/// # Safety
+/// As [`micro_kernel`], whose group it is.
+#[inline(always)]
+unsafe fn dots<const R: usize, const C: usize>(
+    tile: &Tile,
+    row: usize,
+    group: usize,
+    panels: &[Panel16; C],
+) -> [[__m512i; C]; R] {
+    // SAFETY: the caller vouches for the rows, the group and the panels.
+    unsafe {
+        let values = tile.values.as_ptr().add(row).cast::<i16>().add(group * GROUP);
+        let mut dots = [[_mm512_setzero_si512(); C]; R];
+        for k in 0..GROUP / 2 {
+            let mut x = [_mm512_setzero_si512(); C];
+            for (x, panel) in x.iter_mut().zip(panels) {
+                *x = _mm512_loadu_si512(panel.values.add((group * GROUP / 2 + k) * 2 * TOKENS_PER_PANEL).cast());
+            }
+            for (r, dots) in dots.iter_mut().enumerate() {
+                let w = _mm512_set1_epi32(values.add(r * SPAN + 2 * k).cast::<i32>().read_unaligned());
+                for (dot, x) in dots.iter_mut().zip(x) {
+                    *dot = _mm512_dpwssd_epi32(*dot, x, w);
+                }
+            }
+        }
+        dots
+    }
+}
+
+/// The same with half the multiplications; numbers 1 and 2 of the formula are the first and second two of each four.
+///
+/// # Safety
+/// As [`dots`].
+#[inline(always)]
+unsafe fn dots_by_winograd<const R: usize, const C: usize>(
+    tile: &Tile,
+    row: usize,
+    group: usize,
+    panels: &[Panel16; C],
+) -> [[__m512i; C]; R] {
+    // SAFETY: the caller vouches for the rows, the group and the panels.
+    unsafe {
+        let values = tile.values.as_ptr().add(row).cast::<i16>().add(group * GROUP);
+        let mut dots = [[_mm512_setzero_si512(); C]; R];
+        for c in 0..C {
+            let of_x = _mm512_loadu_si512(panels[c].starts.add(group * TOKENS_PER_PANEL).cast());
+            for (r, dots) in dots.iter_mut().enumerate() {
+                dots[c] = _mm512_add_epi32(of_x, _mm512_set1_epi32(tile.starts[row + r][group]));
+            }
+        }
+        for k in 0..GROUP / 4 {
+            let mut x = [[_mm512_setzero_si512(); 2]; C];
+            for (x, panel) in x.iter_mut().zip(panels) {
+                let four = panel.values.add((group * GROUP + 4 * k) * TOKENS_PER_PANEL);
+                let second = four.add(2 * TOKENS_PER_PANEL);
+                *x = [_mm512_loadu_si512(four.cast()), _mm512_loadu_si512(second.cast())];
+            }
+            for (r, dots) in dots.iter_mut().enumerate() {
+                let four = values.add(r * SPAN + 4 * k).cast::<i32>();
+                let w1 = _mm512_set1_epi32(four.read_unaligned());
+                let w2 = _mm512_set1_epi32(four.add(1).read_unaligned());
+                for (dot, [x1, x2]) in dots.iter_mut().zip(x) {
+                    *dot = _mm512_dpwssd_epi32(*dot, _mm512_add_epi16(x1, w2), _mm512_add_epi16(x2, w1));
+                }
+            }
+        }
+        dots
     }
 }
