@@ -306,7 +306,10 @@ impl AttentionKernel {
                 match self.arithmetic {
                     Arithmetic::F32 => dispatch(self.isa, many_rows::ManyRows(call)),
                     #[cfg(target_arch = "x86_64")]
-                    Arithmetic::Int16 => many_rows::attend_with_int16(call),
+                    Arithmetic::Int16 => match self.isa {
+                        Isa::Avx512Zen4 => many_rows::attend_with_int16::<true>(call),
+                        _ => many_rows::attend_with_int16::<false>(call),
+                    },
                 }
             }
         }

@@ -246,9 +246,10 @@ struct Pointers<'a> {
 // SAFETY: the pointers lead to memory that outlives the job; pieces write apart.
 unsafe impl Sync for Pointers<'_> {}
 
-/// The level whose products may be of integers, if the machine has it.
-fn integers() -> Option<(Isa, Precision)> {
-    Isa::available().into_iter().find(|isa| *isa == Isa::Avx512Vnni).map(|isa| (isa, Precision::Quantised))
+/// The levels whose products may be of integers, if the machine has them.
+fn integers() -> impl Iterator<Item = (Isa, Precision)> {
+    let have_integers = |isa: &Isa| matches!(isa, Isa::Avx512Vnni | Isa::Avx512Zen4);
+    Isa::available().into_iter().filter(have_integers).map(|isa| (isa, Precision::Quantised))
 }
 
 /// What an element may be off by.

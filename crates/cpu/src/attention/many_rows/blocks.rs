@@ -4,6 +4,9 @@ use crate::lanes::Lanes;
 
 /// A product that is computed block by block.
 pub(super) trait Blocks<V: Lanes> {
+    /// Whether 32 registers hold blocks of six rows of four vectors.
+    const FOUR_VECTORS: bool = true;
+
     /// Rows of the product.
     fn rows(&self) -> usize;
     /// `R` rows from `row` on of `C` vectors from `lane` on.
@@ -22,7 +25,7 @@ pub(super) trait Blocks<V: Lanes> {
             while vector < vectors {
                 // As many sums as hide the latency and fit the registers.
                 vector += match vectors - vector {
-                    4.. if V::REGISTERS >= 32 => self.columns::<6, 4>(vector),
+                    4.. if V::REGISTERS >= 32 && Self::FOUR_VECTORS => self.columns::<6, 4>(vector),
                     2.. if V::REGISTERS >= 32 => self.columns::<8, 2>(vector),
                     2.. => self.columns::<6, 2>(vector),
                     _ => self.columns::<8, 1>(vector),

@@ -3,7 +3,9 @@
 //! Queries and keys are scaled so that their norms become [`LARGEST`]: then no partial sum of a product leaves 31 bits,
 //! however the elements are spread, and rounding is off by 1e-5 of the norms. A norm below 1e-15 counts as zero, and one
 //! whose square is infinite (2e19) as not finite. Weights of a tile's keys are scaled so that
-//! each row's sum is [`LARGEST`], and values so that the largest of each element is.
+//! each row's sum is [`LARGEST`], and values so that the largest of each element is. Where products are summed by
+//! Winograd's way, which the [GEMM](crate::matmul) has the formula of, no integer is above half of it either, so that
+//! sums of two fit.
 
 use std::arch::x86_64::*;
 
@@ -17,6 +19,8 @@ use crate::scales::{group_factors, lane_factors};
 
 /// The largest integer.
 const LARGEST: f32 = 32767.0;
+/// The largest of two that are added.
+const LARGEST_OF_TWO: f32 = 16383.0;
 /// A sum of squares from which on what has vanished from it (squares of subnormals' neighbours are zero) does not count.
 const SMALLEST_SQUARES: f32 = 1e-30;
 /// Elements of two vectors: integers of the first are the lower halves of what those of the second are the upper of.
@@ -25,9 +29,9 @@ const PAIRED: usize = 2 * PADDING;
 /// # Safety
 /// As [`super::ManyRows`], on a machine with AVX-512 VNNI.
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-pub(in crate::attention) unsafe fn attend_with_int16(call: Call<'_>) {
+pub(in crate::attention) unsafe fn attend_with_int16<const WINOGRAD: bool>(call: Call<'_>) {
     // SAFETY: passed on.
-    unsafe { attend::<Avx512, Int16>(&call) }
+    unsafe { attend::<Avx512, Int16<WINOGRAD>>(&call) }
 }
 
 /// Where the integers and their scales lie, in numbers of 32 bits from where [`Products`] may begin.
@@ -36,6 +40,10 @@ pub(super) struct Places {
     weight_scales: usize,
     key_scales: usize,
     value_scales: usize,
+    query_starts: usize,
+    weight_starts: usize,
+    key_starts: usize,
+    value_starts: usize,
     values: usize,
     keys: usize,
     pub end: usize,
@@ -46,10 +54,26 @@ impl Places {
         let weight_scales = lanes;
         let key_scales = weight_scales + lanes;
         let value_scales = key_scales + TILE_KEYS;
-        let values = value_scales + value_stride;
+        let query_starts = value_scales + value_stride;
+        let weight_starts = query_starts + lanes;
+        let key_starts = weight_starts + lanes;
+        let value_starts = key_starts + TILE_KEYS;
+        let values = value_starts + value_stride;
         let keys = values + value_stride * TILE_KEYS / 2;
         let end = keys + TILE_KEYS * pairs(key_stride);
-        Places { query_scales: 0, weight_scales, key_scales, value_scales, values, keys, end }
+        Places {
+            query_scales: 0,
+            weight_scales,
+            key_scales,
+            value_scales,
+            query_starts,
+            weight_starts,
+            key_starts,
+            value_starts,
+            values,
+            keys,
+            end,
+        }
     }
 }
 
@@ -59,7 +83,7 @@ const fn pairs(key_size: usize) -> usize {
 }
 
 /// Everything that is read as integers lies in pairs of 16 bits.
-struct Int16 {
+struct Int16<const WINOGRAD: bool> {
     layout: Layout,
     key_size: usize,
     value_size: usize,
@@ -80,11 +104,16 @@ struct Int16 {
     sums: *mut f32,
     /// On the sums so far.
     factors: *const f32,
+    /// Of Winograd's way: less the products of neighbouring pairs, of a query, a row of weights, a key and an element.
+    query_starts: *mut i32,
+    weight_starts: *mut i32,
+    key_starts: *mut i32,
+    value_starts: *mut i32,
 }
 
-impl Products<Avx512> for Int16 {
+impl<const WINOGRAD: bool> Products<Avx512> for Int16<WINOGRAD> {
     #[inline(always)]
-    unsafe fn new(call: &Call<'_>, layout: &Layout) -> Int16 {
+    unsafe fn new(call: &Call<'_>, layout: &Layout) -> Int16<WINOGRAD> {
         let spec = &call.kernel.spec;
         // SAFETY: the scratch has the layout's size.
         unsafe {
@@ -106,6 +135,10 @@ impl Products<Avx512> for Int16 {
                 weight_scales: own(places.weight_scales),
                 sums: at(layout.sums),
                 factors: at(layout.factors),
+                query_starts: own(places.query_starts).cast(),
+                weight_starts: own(places.weight_starts).cast(),
+                key_starts: own(places.key_starts).cast(),
+                value_starts: own(places.value_starts).cast(),
             };
             products.round_queries();
             products
@@ -120,7 +153,7 @@ impl Products<Avx512> for Int16 {
             for key in 0..keys {
                 self.round_key(key);
             }
-            Product {
+            Product::<WINOGRAD> {
                 a: self.keys,
                 a_row: pairs,
                 a_step: 1,
@@ -131,6 +164,8 @@ impl Products<Avx512> for Int16 {
                 out: self.scores,
                 row_scales: self.key_scales,
                 lane_scales: self.query_scales,
+                row_starts: self.key_starts,
+                lane_starts: self.query_starts,
                 factors: None,
             }
             .run(vectors);
@@ -147,17 +182,19 @@ impl Products<Avx512> for Int16 {
             for vector in 0..vectors {
                 self.round_weights(keys, vector * PADDING);
             }
-            Product {
+            Product::<WINOGRAD> {
                 a: self.values,
                 a_row: 1,
                 a_step: self.layout.value_stride,
                 rows: self.value_size,
-                steps: keys.div_ceil(2),
+                steps: steps_of_keys(keys),
                 b: self.scores.cast(),
                 stride: self.layout.lanes,
                 out: self.sums,
                 row_scales: self.value_scales,
                 lane_scales: self.weight_scales,
+                row_starts: self.value_starts,
+                lane_starts: self.weight_starts,
                 factors: Some(self.factors),
             }
             .run(vectors);
@@ -165,7 +202,22 @@ impl Products<Avx512> for Int16 {
     }
 }
 
-impl Int16 {
+impl<const WINOGRAD: bool> Int16<WINOGRAD> {
+    /// What the largest element counts in a scale, beside the norm or sum.
+    const OF_LARGEST: f32 = if WINOGRAD { LARGEST / LARGEST_OF_TWO } else { 0.0 };
+
+    /// What [`LARGEST`] stands for, given norms or sums (or zeros in their place) and the largest elements.
+    #[inline(always)]
+    unsafe fn larger(of_all: __m512, largest: __m512) -> __m512 {
+        // SAFETY: AVX-512 is the caller's.
+        unsafe {
+            let counts = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(of_all, _mm512_setzero_ps());
+            let most = _mm512_maskz_mul_ps(counts, largest, _mm512_set1_ps(Self::OF_LARGEST));
+            // The second, where one is not a number.
+            _mm512_max_ps(most, of_all)
+        }
+    }
+
     /// Every pair takes the place of an element that was read before.
     #[inline(always)]
     unsafe fn round_queries(&self) {
@@ -174,14 +226,16 @@ impl Int16 {
             // SAFETY: rows of `lanes` numbers, of which those below `key_size` are queries.
             unsafe {
                 let row = |i: usize| self.queries.add(i * lanes + lane);
-                let mut squares = _mm512_setzero_ps();
+                let (mut squares, mut largest) = (_mm512_setzero_ps(), _mm512_setzero_ps());
                 for i in 0..self.key_size {
                     let x = _mm512_loadu_ps(row(i).cast());
                     squares = _mm512_fmadd_ps(x, x, squares);
+                    largest = _mm512_max_ps(largest, _mm512_abs_ps(x));
                 }
                 // Unordered too: NaN stays.
                 let counts = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(squares, _mm512_set1_ps(SMALLEST_SQUARES));
-                let (scales, inverses) = lane_factors(_mm512_maskz_sqrt_ps(counts, squares), LARGEST);
+                let (scales, inverses) =
+                    lane_factors(Self::larger(_mm512_maskz_sqrt_ps(counts, squares), largest), LARGEST);
                 _mm512_storeu_ps(self.query_scales.add(lane), scales);
                 for first in (0..self.key_size).step_by(PAIRED) {
                     for i in first..first + PADDING {
@@ -193,6 +247,10 @@ impl Int16 {
                         _mm512_storeu_si512(row(first / 2 + i - first).cast(), pair);
                     }
                 }
+                if WINOGRAD {
+                    let start = less_products(row(0), lanes, pairs(self.key_size));
+                    _mm512_storeu_si512(self.query_starts.add(lane).cast(), start);
+                }
             }
         }
     }
@@ -203,17 +261,21 @@ impl Int16 {
         // SAFETY: a decoded key is `key_stride` numbers, whole vectors that end with zeros.
         unsafe {
             let from = self.floats.add(key * stride);
-            let mut squares = _mm512_setzero_ps();
+            let (mut squares, mut largest) = (_mm512_setzero_ps(), _mm512_setzero_ps());
             for i in (0..stride).step_by(PADDING) {
                 let x = _mm512_loadu_ps(from.add(i));
                 squares = _mm512_fmadd_ps(x, x, squares);
+                largest = _mm512_max_ps(largest, _mm512_abs_ps(x));
             }
             let squares = _mm512_reduce_add_ps(squares);
             let norm = if squares < SMALLEST_SQUARES { 0.0 } else { squares.sqrt() };
-            let (scale, inverse) = group_factors(norm, LARGEST);
+            let most = if norm > 0.0 { Self::OF_LARGEST * _mm512_reduce_max_ps(largest) } else { 0.0 };
+            // Where the norm is not a number, it stays.
+            let (scale, inverse) = group_factors(if most > norm { most } else { norm }, LARGEST);
             *self.key_scales.add(key) = scale;
             let inverse = _mm512_set1_ps(inverse);
             let to = self.keys.add(key * pairs(self.key_size));
+            let mut products = _mm512_setzero_si512();
             for i in (0..stride).step_by(PAIRED) {
                 let upper = match i + PADDING < stride {
                     true => _mm512_loadu_ps(from.add(i + PADDING)),
@@ -221,6 +283,13 @@ impl Int16 {
                 };
                 let pair = round_pair(_mm512_loadu_ps(from.add(i)), upper, inverse);
                 _mm512_storeu_si512(to.add(i / 2).cast(), pair);
+                if WINOGRAD {
+                    products = _mm512_dpwssd_epi32(products, pair, _mm512_shuffle_epi32::<0b10_11_00_01>(pair));
+                }
+            }
+            if WINOGRAD {
+                // Neighbours have the same.
+                *self.key_starts.add(key) = _mm512_mask_reduce_add_epi32(0x5555, products).wrapping_neg();
             }
         }
     }
@@ -236,12 +305,20 @@ impl Int16 {
                 // As integers, magnitudes order like the floats, and infinities and NaN come last.
                 largest = _mm512_max_epi32(largest, _mm512_castps_si512(_mm512_abs_ps(value(key))));
             }
-            let (scales, inverses) = lane_factors(_mm512_castsi512_ps(largest), LARGEST);
+            let (scales, inverses) =
+                lane_factors(_mm512_castsi512_ps(largest), if WINOGRAD { LARGEST_OF_TWO } else { LARGEST });
             _mm512_storeu_ps(self.value_scales.add(element), scales);
+            let stride = self.layout.value_stride;
             for pair in 0..keys.div_ceil(2) {
                 let upper = if 2 * pair + 1 < keys { value(2 * pair + 1) } else { _mm512_setzero_ps() };
-                let to = self.values.add(pair * self.layout.value_stride + element);
+                let to = self.values.add(pair * stride + element);
                 _mm512_storeu_si512(to.cast(), round_pair(value(2 * pair), upper, inverses));
+            }
+            let to = self.values.add(element);
+            fill_up(to, stride, keys);
+            if WINOGRAD {
+                let start = less_products(to, stride, steps_of_keys(keys));
+                _mm512_storeu_si512(self.value_starts.add(element).cast(), start);
             }
         }
     }
@@ -252,18 +329,56 @@ impl Int16 {
         // SAFETY: rows of `lanes` weights.
         unsafe {
             let row = |i: usize| self.scores.add(i * self.layout.lanes + lane);
-            let mut sums = [_mm512_setzero_ps(); 2];
+            let (mut sums, mut largest) = ([_mm512_setzero_ps(); 2], _mm512_setzero_ps());
             for key in 0..keys {
-                sums[key % 2] = _mm512_add_ps(sums[key % 2], _mm512_loadu_ps(row(key)));
+                let weights = _mm512_loadu_ps(row(key));
+                sums[key % 2] = _mm512_add_ps(sums[key % 2], weights);
+                largest = _mm512_max_ps(largest, weights);
             }
-            let (scales, inverses) = lane_factors(_mm512_add_ps(sums[0], sums[1]), LARGEST);
+            let (scales, inverses) = lane_factors(Self::larger(_mm512_add_ps(sums[0], sums[1]), largest), LARGEST);
             _mm512_storeu_ps(self.weight_scales.add(lane), scales);
             for pair in 0..keys.div_ceil(2) {
                 let upper = if 2 * pair + 1 < keys { _mm512_loadu_ps(row(2 * pair + 1)) } else { _mm512_setzero_ps() };
                 let integers = round_pair(_mm512_loadu_ps(row(2 * pair)), upper, inverses);
                 _mm512_storeu_si512(row(pair).cast(), integers);
             }
+            let (to, stride) = (row(0).cast(), self.layout.lanes);
+            fill_up(to, stride, keys);
+            if WINOGRAD {
+                let start = less_products(to, stride, steps_of_keys(keys));
+                _mm512_storeu_si512(self.weight_starts.add(lane).cast(), start);
+            }
         }
+    }
+}
+
+/// Steps of a product over keys: pairs, in twos.
+const fn steps_of_keys(keys: usize) -> usize {
+    keys.div_ceil(4) * 2
+}
+
+/// Writes zeros behind the last pair of keys, where that is the first of two; `to` has the pairs at `stride`.
+#[inline(always)]
+unsafe fn fill_up(to: *mut i32, stride: usize, keys: usize) {
+    let pairs = keys.div_ceil(2);
+    if pairs < steps_of_keys(keys) {
+        // SAFETY: a tile has an even number of pairs; AVX-512 is the caller's.
+        unsafe { _mm512_storeu_si512(to.add(pairs * stride).cast(), _mm512_setzero_si512()) };
+    }
+}
+
+/// Less the products of the pairs of each two steps, whose vectors are `stride` numbers apart.
+#[inline(always)]
+unsafe fn less_products(from: *const i32, stride: usize, steps: usize) -> __m512i {
+    // SAFETY: as many vectors are the caller's, and so is AVX-512 VNNI.
+    unsafe {
+        let mut products = _mm512_setzero_si512();
+        for step in (0..steps).step_by(2) {
+            let first = _mm512_loadu_si512(from.add(step * stride).cast());
+            let second = _mm512_loadu_si512(from.add((step + 1) * stride).cast());
+            products = _mm512_dpwssd_epi32(products, first, second);
+        }
+        _mm512_sub_epi32(_mm512_setzero_si512(), products)
     }
 }
 
@@ -281,7 +396,7 @@ unsafe fn round_pair(lower: __m512, upper: __m512, inverses: __m512) -> __m512i 
 /// `out[row][lane] = out[row][lane] * factors[lane] + row_scales[row] * lane_scales[lane] * Σ_step a[row][step] *
 /// b[step][lane]`, where each step is a pair; without factors `out` starts at zero. `b` and `out` are `stride` numbers
 /// from row to row. Its maker promises `a`, the scales and `out` for the rows, rounded up to four, and `b` for all steps.
-struct Product {
+struct Product<const WINOGRAD: bool> {
     a: *const i32,
     /// From one row of `a` to the next, and from one step to the next.
     a_row: usize,
@@ -293,10 +408,15 @@ struct Product {
     out: *mut f32,
     row_scales: *const f32,
     lane_scales: *const f32,
+    /// Of Winograd's way: what sums start from, for each row and each lane; there are two steps at least, in twos.
+    row_starts: *const i32,
+    lane_starts: *const i32,
     factors: Option<*const f32>,
 }
 
-impl Blocks<Avx512> for Product {
+impl<const WINOGRAD: bool> Blocks<Avx512> for Product<WINOGRAD> {
+    const FOUR_VECTORS: bool = !WINOGRAD;
+
     #[inline(always)]
     fn rows(&self) -> usize {
         self.rows
@@ -307,20 +427,10 @@ impl Blocks<Avx512> for Product {
     unsafe fn block<const R: usize, const C: usize>(&self, row: usize, lane: usize) {
         // SAFETY: `R` rows from `row` and `C` vectors from `lane` are inside.
         unsafe {
-            let (a, b) = (self.a.add(row * self.a_row), self.b.add(lane));
-            let mut sums = [[_mm512_setzero_si512(); C]; R];
-            for step in 0..self.steps {
-                let mut right = [_mm512_setzero_si512(); C];
-                for c in 0..C {
-                    right[c] = _mm512_loadu_si512(b.add(step * self.stride + c * PADDING).cast());
-                }
-                for r in 0..R {
-                    let left = _mm512_set1_epi32(*a.add(r * self.a_row + step * self.a_step));
-                    for c in 0..C {
-                        sums[r][c] = _mm512_dpwssd_epi32(sums[r][c], left, right[c]);
-                    }
-                }
-            }
+            let sums = match WINOGRAD {
+                true => self.sums_by_winograd::<R, C>(row, lane),
+                false => self.sums::<R, C>(row, lane),
+            };
             for r in 0..R {
                 let row_scale = _mm512_set1_ps(*self.row_scales.add(row + r));
                 for c in 0..C {
@@ -338,6 +448,66 @@ impl Blocks<Avx512> for Product {
                     _mm512_storeu_ps(out, result);
                 }
             }
+        }
+    }
+}
+
+impl<const WINOGRAD: bool> Product<WINOGRAD> {
+    /// The integer sums of a block.
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop)] // several arrays walk together
+    unsafe fn sums<const R: usize, const C: usize>(&self, row: usize, lane: usize) -> [[__m512i; C]; R] {
+        // SAFETY: as of the block.
+        unsafe {
+            let (a, b) = (self.a.add(row * self.a_row), self.b.add(lane));
+            let mut sums = [[_mm512_setzero_si512(); C]; R];
+            for step in 0..self.steps {
+                let mut right = [_mm512_setzero_si512(); C];
+                for c in 0..C {
+                    right[c] = _mm512_loadu_si512(b.add(step * self.stride + c * PADDING).cast());
+                }
+                for r in 0..R {
+                    let left = _mm512_set1_epi32(*a.add(r * self.a_row + step * self.a_step));
+                    for c in 0..C {
+                        sums[r][c] = _mm512_dpwssd_epi32(sums[r][c], left, right[c]);
+                    }
+                }
+            }
+            sums
+        }
+    }
+
+    /// The same with half the multiplications; numbers 1 and 2 of the formula are the pairs of each two steps.
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop)] // several arrays walk together
+    unsafe fn sums_by_winograd<const R: usize, const C: usize>(&self, row: usize, lane: usize) -> [[__m512i; C]; R] {
+        // SAFETY: as of the block.
+        unsafe {
+            let (a, b) = (self.a.add(row * self.a_row), self.b.add(lane));
+            let mut sums = [[_mm512_setzero_si512(); C]; R];
+            for c in 0..C {
+                let of_lane = _mm512_loadu_si512(self.lane_starts.add(lane + c * PADDING).cast());
+                for r in 0..R {
+                    sums[r][c] = _mm512_add_epi32(of_lane, _mm512_set1_epi32(*self.row_starts.add(row + r)));
+                }
+            }
+            for step in (0..self.steps).step_by(2) {
+                let mut right = [[_mm512_setzero_si512(); 2]; C];
+                for c in 0..C {
+                    let first = b.add(step * self.stride + c * PADDING);
+                    right[c] = [_mm512_loadu_si512(first.cast()), _mm512_loadu_si512(first.add(self.stride).cast())];
+                }
+                for r in 0..R {
+                    let first = a.add(r * self.a_row + step * self.a_step);
+                    let (w1, w2) = (_mm512_set1_epi32(*first), _mm512_set1_epi32(*first.add(self.a_step)));
+                    for c in 0..C {
+                        let [x1, x2] = right[c];
+                        sums[r][c] =
+                            _mm512_dpwssd_epi32(sums[r][c], _mm512_add_epi16(x1, w2), _mm512_add_epi16(x2, w1));
+                    }
+                }
+            }
+            sums
         }
     }
 }
