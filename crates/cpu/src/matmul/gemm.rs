@@ -58,8 +58,10 @@ struct Tile {
     offset_factors: [f32; TILE_ROWS],
     /// With sub-scales: the sum of the squares of each group's values.
     squares: [[f32; GROUPS]; TILE_ROWS],
-    /// What integer sums start from, to make up for unsigned activations: `-128 *` the sum of each group's values.
+    /// What integer sums start from, for each group.
     starts: [[i32; GROUPS]; TILE_ROWS],
+    /// With sub-scales: what their sum starts from, where products leave the groups' start values out.
+    totals: [i32; TILE_ROWS],
     outliers: OutlierWeights,
 }
 
@@ -83,6 +85,7 @@ struct TileRow<'a> {
     offset_factor: &'a mut f32,
     squares: &'a mut [f32; GROUPS],
     starts: &'a mut [i32; GROUPS],
+    total: &'a mut i32,
 }
 
 impl Tile {
@@ -97,6 +100,7 @@ impl Tile {
             offset_factor: &mut self.offset_factors[row],
             squares: &mut self.squares[row],
             starts: &mut self.starts[row],
+            total: &mut self.totals[row],
         }
     }
 }

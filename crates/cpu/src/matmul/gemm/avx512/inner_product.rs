@@ -16,6 +16,8 @@ use crate::matmul::integers::SPAN;
 pub(super) trait InnerProduct {
     /// Whether weights whose groups have offsets are centred around zero.
     const CENTRES: bool;
+    /// Whether adding the start values of the tile's groups takes an addition each, which could be done for all later.
+    const ADDS_LATER: bool;
 
     /// The panels for weights of a range.
     fn panels(smallest: i32, largest: i32) -> Panels;
@@ -26,12 +28,13 @@ pub(super) trait InnerProduct {
     /// The machine has AVX-512 VNNI.
     unsafe fn fill_starts(row: &mut TileRow<'_>, group: usize);
 
-    /// The integer products of a group of `LEN` elements for `R` rows and `C` panels; `group` is that of the tile.
+    /// The integer products of a group of `LEN` elements for `R` rows and `C` panels; `group` is that of the tile. Where
+    /// `PARTIAL`, which only `ADDS_LATER` allows, they lack the start values of the tile.
     ///
     /// # Safety
     /// The rows from `row` on and the group lie within the tile, the panels cover the group; the machine has AVX-512
     /// VNNI.
-    unsafe fn dots<const LEN: usize, const R: usize, const C: usize>(
+    unsafe fn dots<const LEN: usize, const PARTIAL: bool, const R: usize, const C: usize>(
         tile: &Tile,
         row: usize,
         group: usize,
@@ -48,6 +51,7 @@ pub(super) struct Winograd;
 
 impl InnerProduct for Direct {
     const CENTRES: bool = false;
+    const ADDS_LATER: bool = false;
 
     fn panels(_: i32, _: i32) -> Panels {
         Panels::Unsigned
@@ -60,7 +64,7 @@ impl InnerProduct for Direct {
     }
 
     #[inline(always)]
-    unsafe fn dots<const LEN: usize, const R: usize, const C: usize>(
+    unsafe fn dots<const LEN: usize, const PARTIAL: bool, const R: usize, const C: usize>(
         tile: &Tile,
         row: usize,
         group: usize,
@@ -93,6 +97,7 @@ impl InnerProduct for Direct {
 
 impl InnerProduct for Winograd {
     const CENTRES: bool = true;
+    const ADDS_LATER: bool = true;
 
     fn panels(smallest: i32, largest: i32) -> Panels {
         // Sums are from -128 to 127.
@@ -106,7 +111,7 @@ impl InnerProduct for Winograd {
     }
 
     #[inline(always)]
-    unsafe fn dots<const LEN: usize, const R: usize, const C: usize>(
+    unsafe fn dots<const LEN: usize, const PARTIAL: bool, const R: usize, const C: usize>(
         tile: &Tile,
         row: usize,
         group: usize,
@@ -123,9 +128,12 @@ impl InnerProduct for Winograd {
                 *of_x = _mm512_loadu_si512(starts.add(group * TOKENS_PER_PANEL).cast());
             }
             for (r, dots) in dots.iter_mut().enumerate() {
-                let of_w = _mm512_set1_epi32(*starts.add(r * GROUPS));
-                for (dot, of_x) in dots.iter_mut().zip(of_x) {
-                    *dot = _mm512_add_epi32(of_x, of_w);
+                *dots = of_x;
+                if !PARTIAL {
+                    let of_w = _mm512_set1_epi32(*starts.add(r * GROUPS));
+                    for dot in dots {
+                        *dot = _mm512_add_epi32(*dot, of_w);
+                    }
                 }
             }
             for k in 0..LEN / 8 {

@@ -48,8 +48,8 @@ impl<S: Scaling, D: InnerProduct> MicroKernel for Scaled<S, D> {
             // There is a first group; where the compiler does not know, it moves all sums from register to register.
             loop {
                 let dots = match S::GROUP {
-                    16 => D::dots::<16, R, C>(tile, row, group, &panels),
-                    _ => D::dots::<32, R, C>(tile, row, group, &panels),
+                    16 => D::dots::<16, false, R, C>(tile, row, group, &panels),
+                    _ => D::dots::<32, false, R, C>(tile, row, group, &panels),
                 };
                 for c in 0..C {
                     for r in 0..R {

@@ -51,20 +51,28 @@ fn of<B: SubScaled, D: InnerProduct>() -> Kernels {
 
 struct Integers<B, D>(PhantomData<(B, D)>);
 
+impl<B: SubScaled, D: InnerProduct> Integers<B, D> {
+    /// Whether start values of a tile's groups are added with the sum of all groups: where sums without them fit too.
+    const ADDS_LATER: bool = D::ADDS_LATER && {
+        let sum = largest_sum(B::GROUP, Centred::<B>::LARGEST);
+        sum + largest_start(B::GROUP, Centred::<B>::LARGEST) <= i16::MAX as i32
+    };
+}
+
 /// How an encoding's values become those that are multiplied.
 struct Centred<B>(PhantomData<B>);
 
 impl<B: SubScaled> Centred<B> {
     /// What is taken off each value, so that sums of products are smaller.
     const CENTRE: i32 = match B::OFFSETS {
-        Offsets::PerGroup if !always_fit(B::GROUP, largest(B::RANGE, 0)) => {
+        Offsets::PerGroup if largest_sum(B::GROUP, largest(B::RANGE, 0)) > i16::MAX as i32 => {
             (B::RANGE.0 as i32 + B::RANGE.1 as i32 + 1) / 2
         }
         _ => 0,
     };
     /// The largest magnitude of values.
     const LARGEST: i32 = largest(B::RANGE, Self::CENTRE);
-    const ALWAYS_FIT: bool = always_fit(B::GROUP, Self::LARGEST);
+    const ALWAYS_FIT: bool = largest_sum(B::GROUP, Self::LARGEST) <= i16::MAX as i32;
 }
 
 const fn largest(range: (i8, i8), centre: i32) -> i32 {
@@ -72,8 +80,14 @@ const fn largest(range: (i8, i8), centre: i32) -> i32 {
     if below > above { below } else { above }
 }
 
-const fn always_fit(group: usize, largest: i32) -> bool {
-    group as i32 * LARGEST_X * largest <= i16::MAX as i32
+/// The largest magnitude of a group's sum of products.
+const fn largest_sum(group: usize, largest: i32) -> i32 {
+    group as i32 * LARGEST_X * largest
+}
+
+/// That of the start value of a group of a tile.
+const fn largest_start(group: usize, largest: i32) -> i32 {
+    group as i32 / 2 * (largest + 128) * largest
 }
 
 impl<B: SubScaled, D: InnerProduct> MicroKernel for Integers<B, D> {
@@ -94,10 +108,11 @@ impl<B: SubScaled, D: InnerProduct> MicroKernel for Integers<B, D> {
             };
             let misfits = if Centred::<B>::ALWAYS_FIT { 0 } else { misfits::<B, R, C>(tile, row, &panels) };
             let totals = match (B::GROUP, misfits) {
-                (16, 0) => products::<D, 16, true, R, C>(tile, row, &panels, 0),
-                (16, _) => products::<D, 16, false, R, C>(tile, row, &panels, misfits),
-                (_, 0) => products::<D, 32, true, R, C>(tile, row, &panels, 0),
-                (_, _) => products::<D, 32, false, R, C>(tile, row, &panels, misfits),
+                (16, 0) if Self::ADDS_LATER => products::<D, 16, true, true, R, C>(tile, row, &panels, 0),
+                (16, 0) => products::<D, 16, false, true, R, C>(tile, row, &panels, 0),
+                (16, _) => products::<D, 16, false, false, R, C>(tile, row, &panels, misfits),
+                (_, 0) => products::<D, 32, false, true, R, C>(tile, row, &panels, 0),
+                (_, _) => products::<D, 32, false, false, R, C>(tile, row, &panels, misfits),
             };
             let mut sums = offsets;
             for r in 0..R {
@@ -181,7 +196,14 @@ unsafe fn offsets<B: SubScaled, const R: usize, const C: usize>(
 /// The products of super-blocks, but for the factors of weights and activations.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // several arrays walk together
-unsafe fn products<D: InnerProduct, const GROUP: usize, const FIT: bool, const R: usize, const C: usize>(
+unsafe fn products<
+    D: InnerProduct,
+    const GROUP: usize,
+    const PARTIAL: bool,
+    const FIT: bool,
+    const R: usize,
+    const C: usize,
+>(
     tile: &Tile,
     row: usize,
     panels: &[PanelView; C],
@@ -191,8 +213,13 @@ unsafe fn products<D: InnerProduct, const GROUP: usize, const FIT: bool, const R
     unsafe {
         let sub_scales = tile.sub_scales.as_ptr().add(row).cast::<i32>();
         let mut totals = [[_mm512_setzero_si512(); C]; R];
+        if PARTIAL {
+            for r in 0..R {
+                totals[r] = [_mm512_set1_epi32(tile.totals[row + r]); C];
+            }
+        }
         for group in 0..SPAN / GROUP {
-            let dots = D::dots::<GROUP, R, C>(tile, row, group, panels);
+            let dots = D::dots::<GROUP, PARTIAL, R, C>(tile, row, group, panels);
             if FIT || misfits >> group & 1 == 0 {
                 for r in 0..R {
                     // The upper halves meet zeros.
@@ -269,6 +296,18 @@ unsafe fn finish<B: SubScaled, D: InnerProduct>(_: &IntegerFormat, row: &mut Til
             *fours = _mm512_madd_epi16(twos, _mm512_set1_epi16(1));
         }
     }
+    // SAFETY: the caller vouches for the machine.
+    unsafe { D::fill_starts(row, B::GROUP) };
+    if Integers::<B, D>::ADDS_LATER {
+        // SAFETY: the arrays have sixteen numbers; sub-scales of no group are zero.
+        let (sub_scales, starts) = unsafe {
+            let sub_scales = _mm512_loadu_si512(row.sub_scales.as_ptr().cast());
+            (sub_scales, _mm512_loadu_si512(row.starts.as_ptr().cast()))
+        };
+        // With a sign each, from the lower halves.
+        let sub_scales = _mm512_srai_epi32::<16>(_mm512_slli_epi32::<16>(sub_scales));
+        *row.total = _mm512_reduce_add_epi32(_mm512_mullo_epi32(sub_scales, starts));
+    }
     if !Centred::<B>::ALWAYS_FIT {
         let sixteens = sums_of_two(sums_of_two(fours[0], fours[1]), sums_of_two(fours[2], fours[3]));
         let squares = match B::GROUP {
@@ -278,8 +317,6 @@ unsafe fn finish<B: SubScaled, D: InnerProduct>(_: &IntegerFormat, row: &mut Til
         // SAFETY: the array has sixteen numbers.
         unsafe { _mm512_storeu_ps(row.squares.as_mut_ptr(), _mm512_cvtepi32_ps(squares)) };
     }
-    // SAFETY: the caller vouches for the machine.
-    unsafe { D::fill_starts(row, B::GROUP) };
 }
 
 /// Sums of neighbours: eight from each of the two.
