@@ -11,6 +11,8 @@ mod int8;
 mod tokens;
 
 pub(super) use float::FloatLayout;
+#[cfg(target_arch = "x86_64")]
+pub(super) use int8::SCALE_BITS;
 pub(super) use int8::{ActivationGroup, Columns, Int8Layout, PanelView, Panels, RowOrder, RowView, TOKENS_PER_PANEL};
 pub(super) use int16::{GROUP as GROUP16, Int16Layout};
 #[cfg(target_arch = "x86_64")]

@@ -397,6 +397,7 @@ fn quantise<const GROUP: usize>(x: &[f32; GROUP], values: &mut [i8; GROUP]) -> f
         largest = largest.max((x.to_bits() & 0x7fff_ffff) as i32);
     }
     let (scale, inverse) = group_factors(f32::from_bits(largest as u32), LARGEST);
+    let scale = f32::from_bits(scale.to_bits() & SCALE_MASK);
     if inverse == 0.0 {
         values.fill(0);
         return scale;
@@ -410,6 +411,10 @@ fn quantise<const GROUP: usize>(x: &[f32; GROUP], values: &mut [i8; GROUP]) -> f
 
 /// The largest integer.
 const LARGEST: f32 = 127.0;
+/// Bits of a scale: so few that three times a scale is not rounded.
+pub(in crate::matmul) const SCALE_BITS: u32 = 22;
+/// What a scale keeps of its bits.
+const SCALE_MASK: u32 = !((1 << (f32::MANTISSA_DIGITS - SCALE_BITS)) - 1);
 
 #[inline(always)]
 fn sum(values: &[i8]) -> i32 {

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{ActivationGroup, Int8Layout, PanelView, Panels, TOKENS_PER_PANEL};
+use super::{ActivationGroup, Int8Layout, PanelView, Panels, SCALE_MASK, TOKENS_PER_PANEL};
 use crate::matmul::InputRows;
 use crate::matmul::activation::tokens::{Factors, Tokens};
 use crate::transpose::transpose;
@@ -25,17 +25,17 @@ pub(super) unsafe fn prepare_panel(
             let scales = view.scales.cast_mut().add(first / layout.group.len() * TOKENS_PER_PANEL);
             match layout.group {
                 ActivationGroup::Of256 => {
-                    let factors = tokens.factors(first, 256, levels);
+                    let factors = short(tokens.factors(first, 256, levels));
                     _mm512_storeu_ps(scales, factors.scales);
                     for part in (first..first + 256).step_by(64) {
                         tokens.quantise(layout, view, part, 2, [factors, factors], [one, one]);
                     }
                 }
                 ActivationGroup::Of32 => {
-                    let low = tokens.factors(first, 32, levels);
+                    let low = short(tokens.factors(first, 32, levels));
                     _mm512_storeu_ps(scales, low.scales);
                     if first + 64 <= layout.cols {
-                        let high = tokens.factors(first + 32, 32, levels);
+                        let high = short(tokens.factors(first + 32, 32, levels));
                         _mm512_storeu_ps(scales.add(TOKENS_PER_PANEL), high.scales);
                         tokens.quantise(layout, view, first, 2, [low, high], [low.scales, high.scales]);
                     } else {
@@ -45,6 +45,14 @@ pub(super) unsafe fn prepare_panel(
             }
         }
     }
+}
+
+/// With scales of [`super::SCALE_BITS`] bits.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
+fn short(factors: Factors) -> Factors {
+    let scales = _mm512_and_ps(factors.scales, _mm512_castsi512_ps(_mm512_set1_epi32(SCALE_MASK as i32)));
+    Factors { scales, ..factors }
 }
 
 impl Tokens {

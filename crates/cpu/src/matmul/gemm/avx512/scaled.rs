@@ -1,4 +1,8 @@
 //! Formats whose groups have an F32 scale: a group's integer sum is brought to F32 and scaled.
+//!
+//! Where activations have a scale per group too, integer sums begin with the bits of the F32 [`RAISE`]: then they are the
+//! bits of `RAISE + sum`, and one operation takes the conversion's and the multiplication's place. It is as exact as
+//! those, since activations' scales have at most [`SCALE_BITS`] bits and so `RAISE * scale` is not rounded.
 
 use std::arch::x86_64::*;
 use std::marker::PhantomData;
@@ -8,8 +12,8 @@ use super::super::{
     Super16Offset, Super32, Super32Offset, Tile, TileRow,
 };
 use super::{InnerProduct, MicroKernel, add_to_partial, multiply_tile, prefetch_partial};
-use crate::matmul::activation::{PanelView, TOKENS_PER_PANEL};
-use crate::matmul::integers::{IntegerFormat, Offsets};
+use crate::matmul::activation::{PanelView, SCALE_BITS, TOKENS_PER_PANEL};
+use crate::matmul::integers::{IntegerFormat, Offsets, SPAN};
 
 /// As [`super::gemm`].
 pub(super) fn multiply<D: InnerProduct>(format: IntegerFormat) -> Option<MultiplyTile> {
@@ -24,6 +28,10 @@ pub(super) fn multiply<D: InnerProduct>(format: IntegerFormat) -> Option<Multipl
         _ => return None,
     })
 }
+
+/// 1.5 * 2^23, in whose neighbourhood bits count whole numbers; sums of groups are below 2^20.
+const RAISE: f32 = 12_582_912.0;
+const _: () = assert!(SCALE_BITS + 2 <= f32::MANTISSA_DIGITS, "three times a scale is not rounded");
 
 struct Scaled<S, D>(PhantomData<(S, D)>);
 
@@ -53,11 +61,15 @@ impl<S: Scaling, D: InnerProduct> MicroKernel for Scaled<S, D> {
                 };
                 for c in 0..C {
                     for r in 0..R {
-                        let mut product = _mm512_cvtepi32_ps(dots[r][c]);
-                        if S::ACTIVATIONS == ActivationScales::PerGroup {
-                            let scale = panels[c].scales.add(group * S::GROUP / 32 * TOKENS_PER_PANEL);
-                            product = _mm512_mul_ps(product, _mm512_loadu_ps(scale));
-                        }
+                        let product = match S::ACTIVATIONS {
+                            ActivationScales::PerSpan => _mm512_cvtepi32_ps(dots[r][c]),
+                            ActivationScales::PerGroup => {
+                                let scale = panels[c].scales.add(group * S::GROUP / 32 * TOKENS_PER_PANEL);
+                                let scale = _mm512_loadu_ps(scale);
+                                let raised = _mm512_mul_ps(scale, _mm512_set1_ps(-RAISE));
+                                _mm512_fmadd_ps(_mm512_castsi512_ps(dots[r][c]), scale, raised)
+                            }
+                        };
                         let scale = _mm512_set1_ps(*scales.add(r * GROUPS + group));
                         sums[r][c] = _mm512_fmadd_ps(product, scale, sums[r][c]);
                         if S::OFFSETS == Offsets::PerGroup {
@@ -117,4 +129,7 @@ pub(super) unsafe fn finish<D: InnerProduct>(format: &IntegerFormat, row: &mut T
     }
     // SAFETY: the caller vouches for the machine.
     unsafe { D::fill_starts(row, format.group) };
+    if format.block_len != SPAN {
+        row.starts.iter_mut().for_each(|start| *start = start.wrapping_add(RAISE.to_bits() as i32));
+    }
 }
