@@ -2,7 +2,8 @@
 //!
 //! A step's F32 rows are brought to the layout of the products that follow, once for all products of equal layout
 //! and in pieces that threads take independently. Invariant: what is written depends on a token's own row only, and
-//! the 8-bit values and scales of a token are the same in every form, but for the outliers that panels list apart.
+//! the 8-bit values and scales of a token are the same in every form, but for the outliers that panels list apart, and
+//! for panels that have fewer levels.
 
 mod float;
 mod int16;

@@ -1,7 +1,7 @@
 //! Many tokens: weights are decoded to tiles of integers and broadcast against panels of tokens.
 //!
 //! [`tiles`] has the loops. Here are the 8-bit tiles: integer sums are brought to F32 at every group of the weights'
-//! scales, exactly as few tokens are; [`outliers`] adds what the integers leave out. [`int16`] has the tiles of
+//! scales, as exactly as few tokens are; [`outliers`] adds what the integers leave out. [`int16`] has the tiles of
 //! half-precision weights.
 
 #[cfg(target_arch = "x86_64")]

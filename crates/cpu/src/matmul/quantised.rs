@@ -47,7 +47,7 @@ impl QuantisedProduct {
     pub fn new(weight: TensorType, cols: usize, row_bytes: usize, isa: Isa) -> Option<QuantisedProduct> {
         let format = IntegerFormat::of(weight, isa)?;
         let gemm = Gemm::new(weight, format, isa);
-        let group = if format.block_len == 256 { ActivationGroup::Of256 } else { ActivationGroup::Of32 };
+        let group = if format.has_super_blocks() { ActivationGroup::Of256 } else { ActivationGroup::Of32 };
         let gemv = gemv::kernel(weight, isa);
         let order = gemv.map_or(RowOrder::Natural, |gemv| gemv.order);
         let panels = gemm.map_or(Panels::Never, |gemm| gemm.panels());

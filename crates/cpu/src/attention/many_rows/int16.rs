@@ -4,8 +4,8 @@
 //! however the elements are spread, and rounding is off by 1e-5 of the norms. A norm below 1e-15 counts as zero, and one
 //! whose square is infinite (2e19) as not finite. Weights of a tile's keys are scaled so that
 //! each row's sum is [`LARGEST`], and values so that the largest of each element is. Where products are summed by
-//! Winograd's way, which the [GEMM](crate::matmul) has the formula of, no integer is above half of it either, so that
-//! sums of two fit.
+//! Winograd's way (the formula is in `matmul::gemm::avx512::inner_product`), no integer is above half of it either, so
+//! that sums of two fit.
 
 use std::arch::x86_64::*;
 
@@ -356,6 +356,8 @@ impl<const WINOGRAD: bool> Int16<WINOGRAD> {
 const fn steps_of_keys(keys: usize) -> usize {
     keys.div_ceil(4) * 2
 }
+
+const _: () = assert!(TILE_KEYS.is_multiple_of(4), "pairs of keys in twos fill a tile");
 
 /// Writes zeros behind the last pair of keys, where that is the first of two; `to` has the pairs at `stride`.
 #[inline(always)]

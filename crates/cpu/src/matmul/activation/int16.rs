@@ -21,7 +21,7 @@ const LINE: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::matmul) struct Int16Layout {
     pub cols: usize,
-    /// Whether panels are for inner products of Winograd, and have start values.
+    /// Whether panels are for inner products of Winograd, at [`crate::isa::Isa::Avx512Zen4`], and have start values.
     pub winograd: bool,
 }
 
@@ -60,7 +60,7 @@ impl Int16Layout {
     }
 
     /// # Safety
-    /// As [`super::ActivationLayout::prepare`], on a machine with AVX-512.
+    /// As [`super::ActivationLayout::prepare`], on a machine with AVX-512, and VNNI if `winograd`.
     pub unsafe fn prepare(&self, x: InputRows<'_>, piece: usize, out: *mut u8) {
         // SAFETY: the caller vouches for the same.
         unsafe {

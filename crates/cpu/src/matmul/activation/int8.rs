@@ -2,8 +2,9 @@
 //!
 //! Few tokens are kept as rows, for kernels that stream weights; many as panels of 16 tokens, whose
 //! vectors hold four consecutive elements of every token, for kernels that broadcast weights. A token has the same
-//! integers and scales in both, but for [`outliers`], which panels keep apart. Sources: GGUF's users compare with
-//! Q8_0 (32 per scale) and Q8_K (256); scales stay F32 here.
+//! integers and scales in both, but for [`outliers`], which panels keep apart, and for panels of fewer levels
+//! ([`Panels::Winograd`]). Sources: GGUF's users compare with Q8_0 (32 per scale) and Q8_K (256); scales are F32 here,
+//! with [`SCALE_BITS`] bits.
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
@@ -43,7 +44,8 @@ pub(in crate::matmul) enum Panels {
     /// Bytes are the values.
     Signed,
     /// For [`crate::matmul::gemm`]'s inner products of Winograd: of every eight elements the first four are
-    /// `value + 128`, the others the values, none above `largest` so that weights can be added to them.
+    /// `value + 128`, the others the values, none above `largest` so that weights can be added to them. Only at
+    /// [`Isa::Avx512Zen4`].
     Winograd { largest: i8 },
 }
 
@@ -160,6 +162,8 @@ impl Int8Layout {
             if !self.uses_panels(x.tokens) {
                 return dispatch(self.isa, PrepareRow { layout: self, x, token: piece, out });
             }
+            let winograd = matches!(self.panels, Panels::Winograd { .. });
+            assert!(!winograd || self.isa == Isa::Avx512Zen4, "{} has no such panels", self.isa);
             let (view, outliers) = (self.panel(out, piece), self.outliers(out, piece));
             // The list comes first, and has the room of the values until they are written.
             let scratch = view.values.cast_mut();

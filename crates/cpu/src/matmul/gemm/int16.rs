@@ -20,7 +20,7 @@ pub(in crate::matmul) struct HalfGemm {
     decode: DecodeRow,
     multiply: MultiplyTile,
     store: StoreTile,
-    /// Whether products are summed by Winograd's way, as of eight bits: [`super::avx512`] has the formula.
+    /// Whether products are summed by Winograd's way, as of eight bits: `super::avx512::inner_product` has the formula.
     pub winograd: bool,
 }
 

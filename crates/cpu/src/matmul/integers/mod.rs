@@ -113,6 +113,11 @@ pub(crate) struct IntegerFormat {
 pub(crate) type DecodeSpan = unsafe fn(&[u8], &mut [i8], &mut [f32], &mut [f32]);
 
 impl IntegerFormat {
+    /// Whether blocks fill a span: then activations share a scale in it.
+    pub fn has_super_blocks(&self) -> bool {
+        self.block_len == SPAN
+    }
+
     /// The integer view of `weight`; `None` for plain numbers.
     pub fn of(weight: TensorType, isa: Isa) -> Option<IntegerFormat> {
         Some(match weight {
@@ -269,7 +274,33 @@ fn half_at(block: &[u8], at: usize) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::half_to_f32;
+    use ascua_gguf::TensorType;
+
+    use super::{IntegerFormat, SPAN, half_to_f32};
+    use crate::isa::Isa;
+
+    /// Kernels that add weights to activations rely on it.
+    #[test]
+    fn values_of_any_bytes_are_within_their_range() {
+        let mut state = 1u32;
+        let mut random = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        };
+        for isa in Isa::available() {
+            for (weight, format) in TensorType::ALL.iter().filter_map(|t| Some((t, IntegerFormat::of(*t, isa)?))) {
+                let (mut values, mut scales, mut offsets) = ([0i8; SPAN], [0f32; SPAN / 16], [0f32; SPAN / 16]);
+                for _ in 0..500 {
+                    let bytes: Vec<u8> = (0..format.block_bytes).map(|_| random()).collect();
+                    // SAFETY: the machine has the level.
+                    unsafe { (format.decode)(&bytes, &mut values, &mut scales, &mut offsets) };
+                    for value in &values[..format.block_len] {
+                        assert!((format.smallest..=format.largest).contains(value), "{weight} at {isa}: {value}");
+                    }
+                }
+            }
+        }
+    }
 
     #[test]
     fn halves_convert_like_the_half_crate() {

@@ -8,7 +8,8 @@ use crate::matmul::activation::tokens::Tokens;
 use crate::transpose::transpose;
 
 /// # Safety
-/// As [`super::super::ActivationLayout::prepare`] for panels, on a machine with AVX-512.
+/// As [`super::super::ActivationLayout::prepare`] for panels, on a machine with AVX-512; for Winograd's inner products
+/// with VNNI as well.
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
 pub(super) unsafe fn prepare_panel(layout: &Int16Layout, x: InputRows<'_>, panel: usize, view: Panel16) {
     // SAFETY: of tokens and columns beyond the last nothing is read; the view covers whole groups.

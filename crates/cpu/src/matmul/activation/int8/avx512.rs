@@ -8,7 +8,8 @@ use crate::matmul::activation::tokens::{Factors, Tokens};
 use crate::transpose::transpose;
 
 /// # Safety
-/// As [`super::super::ActivationLayout::prepare`] for a layout of panels, on a machine with AVX-512.
+/// As [`super::super::ActivationLayout::prepare`] for a layout of panels, on a machine with AVX-512; for Winograd's inner
+/// products with VNNI as well.
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
 pub(super) unsafe fn prepare_panel(
     layout: &Int8Layout,

@@ -14,7 +14,7 @@ use crate::matmul::integers::SPAN;
 
 /// How the products of a group are summed.
 pub(super) trait InnerProduct {
-    /// Whether weights whose groups have offsets are centred around zero.
+    /// Whether weights whose groups have offsets and F32 scales are centred around zero.
     const CENTRES: bool;
     /// Whether adding the start values of the tile's groups takes an addition each, which could be done for all later.
     const ADDS_LATER: bool;
@@ -29,12 +29,12 @@ pub(super) trait InnerProduct {
     unsafe fn fill_starts(row: &mut TileRow<'_>, group: usize);
 
     /// The integer products of a group of `LEN` elements for `R` rows and `C` panels; `group` is that of the tile. Where
-    /// `PARTIAL`, which only `ADDS_LATER` allows, they lack the start values of the tile.
+    /// `STARTS_LATER`, which only `ADDS_LATER` allows, they lack the start values of the tile.
     ///
     /// # Safety
     /// The rows from `row` on and the group lie within the tile, the panels cover the group; the machine has AVX-512
     /// VNNI.
-    unsafe fn dots<const LEN: usize, const PARTIAL: bool, const R: usize, const C: usize>(
+    unsafe fn dots<const LEN: usize, const STARTS_LATER: bool, const R: usize, const C: usize>(
         tile: &Tile,
         row: usize,
         group: usize,
@@ -64,7 +64,7 @@ impl InnerProduct for Direct {
     }
 
     #[inline(always)]
-    unsafe fn dots<const LEN: usize, const PARTIAL: bool, const R: usize, const C: usize>(
+    unsafe fn dots<const LEN: usize, const STARTS_LATER: bool, const R: usize, const C: usize>(
         tile: &Tile,
         row: usize,
         group: usize,
@@ -111,7 +111,7 @@ impl InnerProduct for Winograd {
     }
 
     #[inline(always)]
-    unsafe fn dots<const LEN: usize, const PARTIAL: bool, const R: usize, const C: usize>(
+    unsafe fn dots<const LEN: usize, const STARTS_LATER: bool, const R: usize, const C: usize>(
         tile: &Tile,
         row: usize,
         group: usize,
@@ -129,7 +129,7 @@ impl InnerProduct for Winograd {
             }
             for (r, dots) in dots.iter_mut().enumerate() {
                 *dots = of_x;
-                if !PARTIAL {
+                if !STARTS_LATER {
                     let of_w = _mm512_set1_epi32(*starts.add(r * GROUPS));
                     for dot in dots {
                         *dot = _mm512_add_epi32(*dot, of_w);

@@ -2,7 +2,8 @@
 //!
 //! Where activations have a scale per group too, integer sums begin with the bits of the F32 [`RAISE`]: then they are the
 //! bits of `RAISE + sum`, and one operation takes the conversion's and the multiplication's place. It is as exact as
-//! those, since activations' scales have at most [`SCALE_BITS`] bits and so `RAISE * scale` is not rounded.
+//! those, since activations' scales have at most [`SCALE_BITS`] bits and so `RAISE * scale` is not rounded; with
+//! activations of 3e33 and more it is infinite, and so is the result or it is not a number.
 
 use std::arch::x86_64::*;
 use std::marker::PhantomData;
@@ -13,7 +14,7 @@ use super::super::{
 };
 use super::{InnerProduct, MicroKernel, add_to_partial, multiply_tile, prefetch_partial};
 use crate::matmul::activation::{PanelView, SCALE_BITS, TOKENS_PER_PANEL};
-use crate::matmul::integers::{IntegerFormat, Offsets, SPAN};
+use crate::matmul::integers::{IntegerFormat, Offsets};
 
 /// As [`super::gemm`].
 pub(super) fn multiply<D: InnerProduct>(format: IntegerFormat) -> Option<MultiplyTile> {
@@ -129,7 +130,7 @@ pub(super) unsafe fn finish<D: InnerProduct>(format: &IntegerFormat, row: &mut T
     }
     // SAFETY: the caller vouches for the machine.
     unsafe { D::fill_starts(row, format.group) };
-    if format.block_len != SPAN {
+    if !format.has_super_blocks() {
         row.starts.iter_mut().for_each(|start| *start = start.wrapping_add(RAISE.to_bits() as i32));
     }
 }

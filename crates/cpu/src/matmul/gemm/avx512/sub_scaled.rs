@@ -53,7 +53,7 @@ struct Integers<B, D>(PhantomData<(B, D)>);
 
 impl<B: SubScaled, D: InnerProduct> Integers<B, D> {
     /// Whether start values of a tile's groups are added with the sum of all groups: where sums without them fit too.
-    const ADDS_LATER: bool = D::ADDS_LATER && {
+    const STARTS_LATER: bool = D::ADDS_LATER && {
         let sum = largest_sum(B::GROUP, Centred::<B>::LARGEST);
         sum + largest_start(B::GROUP, Centred::<B>::LARGEST) <= i16::MAX as i32
     };
@@ -108,7 +108,7 @@ impl<B: SubScaled, D: InnerProduct> MicroKernel for Integers<B, D> {
             };
             let misfits = if Centred::<B>::ALWAYS_FIT { 0 } else { misfits::<B, R, C>(tile, row, &panels) };
             let totals = match (B::GROUP, misfits) {
-                (16, 0) if Self::ADDS_LATER => products::<D, 16, true, true, R, C>(tile, row, &panels, 0),
+                (16, 0) if Self::STARTS_LATER => products::<D, 16, true, true, R, C>(tile, row, &panels, 0),
                 (16, 0) => products::<D, 16, false, true, R, C>(tile, row, &panels, 0),
                 (16, _) => products::<D, 16, false, false, R, C>(tile, row, &panels, misfits),
                 (_, 0) => products::<D, 32, false, true, R, C>(tile, row, &panels, 0),
@@ -199,7 +199,7 @@ unsafe fn offsets<B: SubScaled, const R: usize, const C: usize>(
 unsafe fn products<
     D: InnerProduct,
     const GROUP: usize,
-    const PARTIAL: bool,
+    const STARTS_LATER: bool,
     const FIT: bool,
     const R: usize,
     const C: usize,
@@ -213,13 +213,13 @@ unsafe fn products<
     unsafe {
         let sub_scales = tile.sub_scales.as_ptr().add(row).cast::<i32>();
         let mut totals = [[_mm512_setzero_si512(); C]; R];
-        if PARTIAL {
+        if STARTS_LATER {
             for r in 0..R {
                 totals[r] = [_mm512_set1_epi32(tile.totals[row + r]); C];
             }
         }
         for group in 0..SPAN / GROUP {
-            let dots = D::dots::<GROUP, PARTIAL, R, C>(tile, row, group, panels);
+            let dots = D::dots::<GROUP, STARTS_LATER, R, C>(tile, row, group, panels);
             if FIT || misfits >> group & 1 == 0 {
                 for r in 0..R {
                     // The upper halves meet zeros.
@@ -298,7 +298,7 @@ unsafe fn finish<B: SubScaled, D: InnerProduct>(_: &IntegerFormat, row: &mut Til
     }
     // SAFETY: the caller vouches for the machine.
     unsafe { D::fill_starts(row, B::GROUP) };
-    if Integers::<B, D>::ADDS_LATER {
+    if Integers::<B, D>::STARTS_LATER {
         // SAFETY: the arrays have sixteen numbers; sub-scales of no group are zero.
         let (sub_scales, starts) = unsafe {
             let sub_scales = _mm512_loadu_si512(row.sub_scales.as_ptr().cast());
