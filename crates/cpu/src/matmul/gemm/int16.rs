@@ -78,8 +78,8 @@ impl Tiled for HalfGemm {
 
     unsafe fn decode(&self, task: &Task<'_, Int16Layout>, rows: Range<usize>, cols: Range<usize>, tile: &mut Tile) {
         let bytes = cols.start * size_of::<u16>()..cols.end * size_of::<u16>();
-        for (((row, values), scales), starts) in rows.zip(&mut tile.values).zip(&mut tile.scales).zip(&mut tile.starts)
-        {
+        for (at, row) in rows.enumerate() {
+            let (values, scales) = (&mut tile.values[at], &mut tile.scales[at]);
             let source = task.row(row);
             prefetch(source.as_ptr().wrapping_add(bytes.end), bytes.len());
             // SAFETY: the function was made for this machine's level.
@@ -87,7 +87,7 @@ impl Tiled for HalfGemm {
             #[cfg(target_arch = "x86_64")]
             if self.winograd {
                 // SAFETY: as above.
-                unsafe { avx512::fill_starts(values, starts) };
+                unsafe { avx512::fill_starts(values, &mut tile.starts[at]) };
             }
         }
     }

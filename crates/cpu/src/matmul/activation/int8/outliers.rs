@@ -6,24 +6,19 @@
 
 use std::mem::MaybeUninit;
 
-use super::{ActivationGroup, Int8Layout, LINE, PADDING, TOKENS_PER_PANEL};
+use super::{Int8Layout, LINE, PADDING, TOKENS_PER_PANEL};
 use crate::bits::set_bits;
 use crate::lanes::{Kernel, Lanes};
 use crate::matmul::InputRows;
 
 /// Of its row's root mean square, the elements up to this many times as large count, ...
 const NEAR: f32 = 6.0;
-/// ... and what is this many times as large as that mean is an outlier: sooner where one sets the scale of more elements.
-/// Measured on three models: a sixth to two fifths of the divergence from F32 activations are left.
-fn far(group: ActivationGroup) -> f32 {
-    match group {
-        ActivationGroup::Of32 => 7.0,
-        ActivationGroup::Of256 => 6.5,
-    }
-}
+/// ... and what is this many times as large as that mean is an outlier. Measured on three models: a sixth to two fifths of
+/// the divergence from F32 activations are left.
+const FAR: f32 = 6.5;
 
 /// A row has at most one outlier among this many elements, and some room is left for rounding: above `NEAR` there are
-/// one in `NEAR` squared at most, and below as many in the square of the least [`far`].
+/// one in `NEAR` squared at most, and below as many in the square of `FAR`.
 const ELEMENTS_PER_OUTLIER: usize = 18;
 /// Rows with a smaller mean square have no outliers, and no smaller square is one: it may have vanished from a sum.
 const SMALLEST_SQUARE: f32 = 1e-30;
@@ -166,7 +161,7 @@ impl Kernel for FindOutliers<'_> {
             masks.fill(FarColumns { tokens: [0; PADDING], present: Columns::default() });
             for lane in 0..tokens {
                 rows[lane] = std::slice::from_raw_parts(x.row(first + lane), layout.cols);
-                if let Some(limit) = limit_of::<V>(rows[lane], far(layout.group), chunks) {
+                if let Some(limit) = limit_of::<V>(rows[lane], chunks) {
                     limits[lane] = limit;
                     mark::<V>(rows[lane], limit, chunks, masks, lane);
                 }
@@ -261,13 +256,13 @@ impl Columns {
     }
 }
 
-/// The limit of a row, `far` times the mean of what is near; `None` where nothing is above it. Of every whole chunk it
+/// The limit of a row, `FAR` times the mean of what is near; `None` where nothing is above it. Of every whole chunk it
 /// leaves a vector of sums of squares, and one of largest squares.
 ///
 /// # Safety
 /// The chunks are writable for two numbers in `AT_ONCE` of the row's; the machine has the level of `V`.
 #[inline(always)]
-unsafe fn limit_of<V: Lanes>(row: &[f32], far: f32, chunks: *mut f32) -> Option<f32> {
+unsafe fn limit_of<V: Lanes>(row: &[f32], chunks: *mut f32) -> Option<f32> {
     let whole = row.chunks_exact(AT_ONCE * V::LANES);
     let rest = whole.remainder();
     // SAFETY: says the caller; vectors lie within the row.
@@ -307,7 +302,7 @@ unsafe fn limit_of<V: Lanes>(row: &[f32], far: f32, chunks: *mut f32) -> Option<
         }
         let sum = sums.sum() + rest.iter().map(|x| x * x).filter(|square| *square <= near).sum::<f32>();
         // Squares below the smallest may be missing in the sum, so nothing below is an outlier.
-        let limit = (sum / row.len() as f32 * (far * far)).max(SMALLEST_SQUARE);
+        let limit = (sum / row.len() as f32 * (FAR * FAR)).max(SMALLEST_SQUARE);
         (largest > limit).then(|| limit.sqrt())
     }
 }
