@@ -203,12 +203,15 @@ impl<const WINOGRAD: bool> Products<Avx512> for Int16<WINOGRAD> {
 }
 
 impl<const WINOGRAD: bool> Int16<WINOGRAD> {
-    /// What the largest element counts in a scale, beside the norm or sum.
-    const OF_LARGEST: f32 = if WINOGRAD { LARGEST / LARGEST_OF_TWO } else { 0.0 };
+    /// What the largest element counts in a scale by Winograd's way, beside the norm or sum.
+    const OF_LARGEST: f32 = LARGEST / LARGEST_OF_TWO;
 
     /// What [`LARGEST`] stands for, given norms or sums (or zeros in their place) and the largest elements.
     #[inline(always)]
     unsafe fn larger(of_all: __m512, largest: __m512) -> __m512 {
+        if !WINOGRAD {
+            return of_all;
+        }
         // SAFETY: AVX-512 is the caller's.
         unsafe {
             let counts = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(of_all, _mm512_setzero_ps());
@@ -269,7 +272,7 @@ impl<const WINOGRAD: bool> Int16<WINOGRAD> {
             }
             let squares = _mm512_reduce_add_ps(squares);
             let norm = if squares < SMALLEST_SQUARES { 0.0 } else { squares.sqrt() };
-            let most = if norm > 0.0 { Self::OF_LARGEST * _mm512_reduce_max_ps(largest) } else { 0.0 };
+            let most = if WINOGRAD && norm > 0.0 { Self::OF_LARGEST * _mm512_reduce_max_ps(largest) } else { 0.0 };
             // Where the norm is not a number, it stays.
             let (scale, inverse) = group_factors(if most > norm { most } else { norm }, LARGEST);
             *self.key_scales.add(key) = scale;

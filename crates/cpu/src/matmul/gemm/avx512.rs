@@ -50,6 +50,11 @@ struct Kernels {
     range: (i32, i32),
 }
 
+/// What centres values of a range around zero when taken off.
+const fn middle((smallest, largest): (i8, i8)) -> i32 {
+    (smallest as i32 + largest as i32 + 1) / 2
+}
+
 /// Activations keep at least as many levels in products by Winograd's way: those that weights of five bits leave.
 const WINOGRAD_LEVELS: f32 = 112.0;
 

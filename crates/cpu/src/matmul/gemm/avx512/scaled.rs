@@ -12,7 +12,7 @@ use super::super::{
     ActivationScales, Extent, GROUPS, Legacy, Legacy16, LegacyOffset, MultiplyTile, Partial, Scaling, Super16,
     Super16Offset, Super32, Super32Offset, Tile, TileRow,
 };
-use super::{InnerProduct, MicroKernel, add_to_partial, multiply_tile, prefetch_partial};
+use super::{InnerProduct, MicroKernel, add_to_partial, middle, multiply_tile, prefetch_partial};
 use crate::matmul::activation::{PanelView, SCALE_BITS, TOKENS_PER_PANEL};
 use crate::matmul::integers::{IntegerFormat, Offsets};
 
@@ -104,7 +104,7 @@ impl<S: Scaling, D: InnerProduct> MicroKernel for Scaled<S, D> {
 /// What is taken off each value.
 fn centre<D: InnerProduct>(format: &IntegerFormat) -> i8 {
     match format.offsets {
-        Offsets::PerGroup if D::CENTRES => ((i32::from(format.smallest) + i32::from(format.largest) + 1) / 2) as i8,
+        Offsets::PerGroup if D::CENTRES => middle((format.smallest, format.largest)) as i8,
         _ => 0,
     }
 }

@@ -13,7 +13,7 @@ use std::marker::PhantomData;
 use ascua_gguf::TensorType;
 
 use super::super::{Extent, GROUPS, Partial, Tile, TileRow};
-use super::{InnerProduct, Kernels, MicroKernel, add_to_partial, multiply_tile, prefetch_partial};
+use super::{InnerProduct, Kernels, MicroKernel, add_to_partial, middle, multiply_tile, prefetch_partial};
 use crate::matmul::activation::{PanelView, TOKENS_PER_PANEL};
 use crate::matmul::integers::{IntegerFormat, Offsets, Q2K, Q3K, Q4K, Q5K, Q6K, SPAN, SubScaled};
 use crate::scales::group_factors;
@@ -65,9 +65,7 @@ struct Centred<B>(PhantomData<B>);
 impl<B: SubScaled> Centred<B> {
     /// What is taken off each value, so that sums of products are smaller.
     const CENTRE: i32 = match B::OFFSETS {
-        Offsets::PerGroup if largest_sum(B::GROUP, largest(B::RANGE, 0)) > i16::MAX as i32 => {
-            (B::RANGE.0 as i32 + B::RANGE.1 as i32 + 1) / 2
-        }
+        Offsets::PerGroup if largest_sum(B::GROUP, largest(B::RANGE, 0)) > i16::MAX as i32 => middle(B::RANGE),
         _ => 0,
     };
     /// The largest magnitude of values.
