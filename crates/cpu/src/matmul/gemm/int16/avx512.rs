@@ -1,10 +1,11 @@
 //! Half-precision tiles with AVX-512 VNNI: 6 rows by 32 tokens, or 12 by 16, in 24 accumulators.
 
+use std::arch::asm;
 use std::arch::x86_64::*;
 
-use super::{Extent, GROUP, Int16Layout, Partial, SPAN, Tile};
+use super::{Extent, GROUP, Int16Layout, Partial, SPAN, TILE_ROWS, Tile};
 use crate::matmul::activation::{LARGEST16, Panel16, TOKENS_PER_PANEL};
-use crate::matmul::gemm::avx512::{prefetch_next, prefetch_results};
+use crate::matmul::gemm::avx512::prefetch_results;
 use crate::scales::group_factors;
 
 /// How sixteen weights of 16 bits become F32.
@@ -40,29 +41,55 @@ impl Half for Bf16 {
 /// The machine has AVX-512.
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
 pub(super) unsafe fn decode<H: Half>(bytes: &[u8], values: &mut [i16; SPAN], scales: &mut [f32; SPAN / GROUP]) {
-    let cols = bytes.len() / size_of::<u16>();
-    for (group, first) in (0..cols).step_by(GROUP).enumerate() {
-        let mut floats = [_mm512_setzero_ps(); GROUP / 16];
-        let mut largest = _mm512_setzero_si512();
-        for (floats, k) in floats.iter_mut().zip((first..).step_by(16)) {
-            let rest = cols.saturating_sub(k).min(16);
-            let mask = ((1u32 << rest) - 1) as u16;
-            // SAFETY: of what lies beyond the last column nothing is read.
-            *floats = unsafe { H::widen(_mm256_maskz_loadu_epi16(mask, bytes.as_ptr().cast::<i16>().wrapping_add(k))) };
-            // As integers, magnitudes order like the floats, and infinities and NaN come last.
-            let magnitude = _mm512_and_si512(_mm512_castps_si512(*floats), _mm512_set1_epi32(0x7fff_ffff));
-            largest = _mm512_max_epi32(largest, magnitude);
-        }
-        let largest = f32::from_bits(_mm512_reduce_max_epi32(largest) as u32);
-        let (scale, inverse) = group_factors(largest, LARGEST16);
-        scales[group] = scale;
-        let inverse = _mm512_set1_ps(inverse);
-        for (floats, values) in floats.iter().zip(values[first..].as_chunks_mut::<16>().0) {
-            let integers = _mm512_cvtps_epi32(_mm512_mul_ps(*floats, inverse));
-            // SAFETY: the chunk has sixteen numbers.
-            unsafe { _mm256_storeu_si256(values.as_mut_ptr().cast(), _mm512_cvtsepi32_epi16(integers)) };
+    let groups = values.as_chunks_mut::<GROUP>().0.iter_mut().zip(scales);
+    for (bytes, (values, scale)) in bytes.chunks(GROUP * size_of::<u16>()).zip(groups) {
+        let mut padded = [0; GROUP * size_of::<u16>()];
+        let bytes = bytes.try_into().unwrap_or_else(|_| {
+            padded[..bytes.len()].copy_from_slice(bytes);
+            &padded
+        });
+        // SAFETY: the caller vouches for the machine.
+        *scale = unsafe { decode_group::<H>(bytes, values) };
+    }
+}
+
+/// Brings a group to integers, and gives its scale.
+///
+/// # Safety
+/// The machine has AVX-512.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
+unsafe fn decode_group<H: Half>(bytes: &[u8; GROUP * size_of::<u16>()], values: &mut [i16; GROUP]) -> f32 {
+    let vectors = bytes.as_chunks::<64>().0;
+    // As integers, magnitudes order like the floats, and infinities and NaN come last.
+    let mut largest = _mm512_setzero_si512();
+    for vector in vectors {
+        // SAFETY: the chunk has 64 bytes.
+        let halves = unsafe { _mm512_loadu_si512(vector.as_ptr().cast()) };
+        largest = _mm512_max_epu16(largest, _mm512_and_si512(halves, _mm512_set1_epi16(0x7fff)));
+    }
+    let largest = _mm256_max_epu16(_mm512_castsi512_si256(largest), _mm512_extracti64x4_epi64::<1>(largest));
+    let largest = _mm_max_epu16(_mm256_castsi256_si128(largest), _mm256_extracti128_si256::<1>(largest));
+    // There is an instruction for the smallest.
+    let ones = _mm_set1_epi16(-1);
+    let largest = _mm_xor_si128(_mm_minpos_epu16(_mm_xor_si128(largest, ones)), ones);
+    // SAFETY: the caller vouches for the machine.
+    let largest = unsafe { _mm512_cvtss_f32(H::widen(_mm256_zextsi128_si256(largest))) };
+    let (scale, inverse) = group_factors(largest, LARGEST16);
+    let inverse = _mm512_set1_ps(inverse);
+    for (vector, values) in vectors.iter().zip(values.as_chunks_mut::<32>().0) {
+        // SAFETY: the chunks have 64 bytes and 32 numbers.
+        unsafe {
+            let integers = |halves| _mm512_cvtps_epi32(_mm512_mul_ps(H::widen(halves), inverse));
+            let low = integers(_mm256_loadu_si256(vector.as_ptr().cast()));
+            let high = integers(_mm256_loadu_si256(vector.as_ptr().add(32).cast()));
+            // Quarters of the two alternate.
+            let order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+            let packed = _mm512_permutexvar_epi64(order, _mm512_packs_epi32(low, high));
+            _mm512_storeu_si512(values.as_mut_ptr().cast(), packed);
         }
     }
+    scale
 }
 
 /// Fills the start values of a decoded row: less the products of each four's first and second two values.
@@ -125,15 +152,16 @@ unsafe fn multiply_panels<const WINOGRAD: bool, const R: usize, const C: usize>(
     }
     let steps = extent.rows.div_ceil(R);
     for step in 0..steps {
-        for next in next {
-            prefetch_next(next, extent.cols * TOKENS_PER_PANEL * size_of::<i16>(), step, steps);
-        }
+        // Each step asks for its share of the next panels.
+        let bytes = extent.cols * TOKENS_PER_PANEL * size_of::<i16>();
+        let place = step * C * bytes / steps;
+        let ahead = next[place / bytes].wrapping_add(place % bytes);
         if extent.ends() {
             prefetch_results(extent, panel, C, step, steps);
         }
         // Rows beyond those in use hold values of an earlier tile; their results are never stored.
         // SAFETY: rows stay below TILE_ROWS, a multiple of R.
-        unsafe { micro_kernel::<WINOGRAD, R, C>(tile, step * R, panels, extent, partial) };
+        unsafe { micro_kernel::<WINOGRAD, R, C>(tile, step * R, panels, ahead, extent, partial) };
     }
     C
 }
@@ -149,13 +177,14 @@ fn view(extent: &Extent<'_, Int16Layout>, panel: usize) -> Panel16 {
     }
 }
 
-/// `R` rows from `row` on times `C` panels, over the columns of a tile.
+/// `R` rows from `row` on times `C` panels, over the columns of a tile; asks for the next panels from `ahead` on.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // several arrays walk together
 unsafe fn micro_kernel<const WINOGRAD: bool, const R: usize, const C: usize>(
     tile: &Tile,
     row: usize,
     panels: [Panel16; C],
+    ahead: *const u8,
     extent: &Extent<'_, Int16Layout>,
     partial: *mut Partial,
 ) {
@@ -172,8 +201,8 @@ unsafe fn micro_kernel<const WINOGRAD: bool, const R: usize, const C: usize>(
         }
         for group in 0..extent.cols.div_ceil(GROUP) {
             let dots = match WINOGRAD {
-                true => dots_by_winograd::<R, C>(tile, row, group, &panels),
-                false => dots::<R, C>(tile, row, group, &panels),
+                true => dots_by_winograd::<R, C>(tile, row, group, &panels, ahead),
+                false => dots::<R, C>(tile, row, group, &panels, ahead),
             };
             for c in 0..C {
                 let of_x = _mm512_loadu_ps(panels[c].scales.add(group * TOKENS_PER_PANEL));
@@ -193,6 +222,20 @@ unsafe fn micro_kernel<const WINOGRAD: bool, const R: usize, const C: usize>(
     }
 }
 
+/// Asks for the part of the next panels that goes with some columns, for the second cache level: the first has no room.
+/// A little at a time, among the products; loops for all of it would hold those up. Tiles of fewer rows than they could
+/// have do not ask for all.
+#[inline(always)]
+fn prefetch_ahead(ahead: *const u8, col: usize, cols: usize) {
+    // A step has twelve of the products of a row with a panel.
+    const TOKENS: usize = 12 * TOKENS_PER_PANEL / TILE_ROWS;
+    const BYTES: usize = TOKENS * size_of::<i16>();
+    for line in (0..BYTES * cols).step_by(64) {
+        // SAFETY: prefetching never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(ahead.wrapping_add(BYTES * col + line).cast()) };
+    }
+}
+
 /// The integer products of a group for `R` rows and `C` panels.
 ///
 /// # Safety
@@ -203,24 +246,52 @@ unsafe fn dots<const R: usize, const C: usize>(
     row: usize,
     group: usize,
     panels: &[Panel16; C],
+    ahead: *const u8,
 ) -> [[__m512i; C]; R] {
     // SAFETY: the caller vouches for the rows, the group and the panels.
     unsafe {
         let values = tile.values.as_ptr().add(row).cast::<i16>().add(group * GROUP);
         let mut dots = [[_mm512_setzero_si512(); C]; R];
-        for k in 0..GROUP / 2 {
-            let mut x = [_mm512_setzero_si512(); C];
-            for (x, panel) in x.iter_mut().zip(panels) {
-                *x = _mm512_loadu_si512(panel.values.add((group * GROUP / 2 + k) * 2 * TOKENS_PER_PANEL).cast());
-            }
-            for (r, dots) in dots.iter_mut().enumerate() {
-                let w = _mm512_set1_epi32(values.add(r * SPAN + 2 * k).cast::<i32>().read_unaligned());
-                for (dot, x) in dots.iter_mut().zip(x) {
-                    *dot = _mm512_dpwssd_epi32(*dot, x, w);
-                }
-            }
+        for first in (0..GROUP).step_by(16) {
+            let col = group * GROUP + first;
+            prefetch_ahead(ahead, col, 16);
+            // Not a loop: the compiler would leave it one, whose own instructions cost a tenth.
+            two(&mut dots, values.add(first), panels, col);
+            two(&mut dots, values.add(first + 2), panels, col + 2);
+            two(&mut dots, values.add(first + 4), panels, col + 4);
+            two(&mut dots, values.add(first + 6), panels, col + 6);
+            two(&mut dots, values.add(first + 8), panels, col + 8);
+            two(&mut dots, values.add(first + 10), panels, col + 10);
+            two(&mut dots, values.add(first + 12), panels, col + 12);
+            two(&mut dots, values.add(first + 14), panels, col + 14);
         }
         dots
+    }
+}
+
+/// Adds the products of two columns, from `col` on, whose weights are at `values`.
+///
+/// # Safety
+/// As [`dots`].
+#[inline(always)]
+unsafe fn two<const R: usize, const C: usize>(
+    dots: &mut [[__m512i; C]; R],
+    values: *const i16,
+    panels: &[Panel16; C],
+    col: usize,
+) {
+    // SAFETY: the caller vouches for the values and the panels.
+    unsafe {
+        let mut x = [_mm512_setzero_si512(); C];
+        for (x, panel) in x.iter_mut().zip(panels) {
+            *x = _mm512_loadu_si512(panel.values.add(col * TOKENS_PER_PANEL).cast());
+        }
+        for (r, dots) in dots.iter_mut().enumerate() {
+            let w = _mm512_set1_epi32(values.add(r * SPAN).cast::<i32>().read_unaligned());
+            for (dot, x) in dots.iter_mut().zip(x) {
+                *dot = add_pairs(*dot, x, w);
+            }
+        }
     }
 }
 
@@ -234,6 +305,7 @@ unsafe fn dots_by_winograd<const R: usize, const C: usize>(
     row: usize,
     group: usize,
     panels: &[Panel16; C],
+    ahead: *const u8,
 ) -> [[__m512i; C]; R] {
     // SAFETY: the caller vouches for the rows, the group and the panels.
     unsafe {
@@ -245,6 +317,7 @@ unsafe fn dots_by_winograd<const R: usize, const C: usize>(
                 dots[c] = _mm512_add_epi32(of_x, _mm512_set1_epi32(tile.starts[row + r][group]));
             }
         }
+        prefetch_ahead(ahead, group * GROUP, GROUP);
         for k in 0..GROUP / 4 {
             let mut x = [[_mm512_setzero_si512(); 2]; C];
             for (x, panel) in x.iter_mut().zip(panels) {
@@ -263,4 +336,16 @@ unsafe fn dots_by_winograd<const R: usize, const C: usize>(
         }
         dots
     }
+}
+
+/// `_mm512_dpwssd_epi32`, which the compiler would make two instructions of in long chains.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn add_pairs(mut sums: __m512i, x: __m512i, w: __m512i) -> __m512i {
+    // SAFETY: the instruction touches these registers only, and the machine has it.
+    unsafe {
+        asm!("vpdpwssd {0}, {1}, {2}", inout(zmm_reg) sums, in(zmm_reg) x, in(zmm_reg) w,
+            options(pure, nomem, nostack, preserves_flags));
+    }
+    sums
 }
