@@ -28,7 +28,6 @@ pub(crate) use neon::Neon;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use sse41::Sse41;
 
-use crate::bits::set_bits;
 use crate::isa::Isa;
 
 /// A vector of F32.
@@ -50,21 +49,6 @@ pub(crate) trait Lanes: Copy {
     /// # Safety
     /// As [`Lanes::splat`]; `from` is readable for `count` numbers.
     unsafe fn load_first(from: *const f32, count: usize) -> Self;
-    /// A number for each bit of `mask`, in order from `from` on, and zeros for the lanes that have none.
-    /// # Safety
-    /// As [`Lanes::splat`]; `from` is readable for as many numbers, and the mask has bits of lanes only.
-    #[inline(always)]
-    unsafe fn expand(mask: u16, mut from: *const f32) -> Self {
-        let mut lanes = [0.0; 16];
-        // SAFETY: says the caller.
-        unsafe {
-            for lane in set_bits(mask.into()) {
-                lanes[lane] = *from;
-                from = from.add(1);
-            }
-            Self::load(lanes.as_ptr())
-        }
-    }
     /// A vector of half-precision numbers.
     /// # Safety
     /// As [`Lanes::load`].

@@ -188,12 +188,6 @@ impl Lanes for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn expand(mask: u16, from: *const f32) -> Avx512 {
-        // SAFETY: says the caller.
-        unsafe { Avx512(_mm512_maskz_expandloadu_ps(mask, from)) }
-    }
-
-    #[inline(always)]
     unsafe fn transpose(from: [*const f32; 16], to: [*mut f32; 16]) {
         // SAFETY: says the caller, of the machine and the pointers.
         unsafe {

@@ -23,14 +23,13 @@ use std::ops::Range;
 
 use ascua_gguf::TensorType;
 
-use super::OutputRows;
 use super::activation::{Int8Layout, PanelView, Panels, TOKENS_PER_PANEL};
 use super::integers::{IntegerFormat, Offsets, SPAN};
 use super::quantised::Task;
 use crate::isa::Isa;
 use crate::lanes::dispatch;
-use outliers::{AddOutliers, KeepWeights, OutlierWeights};
-use tiles::{Extent, Partial, TILE_ROWS, Tiled, prefetch};
+use outliers::{AddOutliers, KeepWeights, OutlierSums, OutlierWeights};
+use tiles::{Extent, Partial, Results, TILE_ROWS, Tiled, prefetch};
 
 const GROUPS: usize = SPAN / 16;
 
@@ -63,12 +62,13 @@ struct Tile {
     /// With sub-scales: what their sum starts from, where products leave the groups' start values out.
     totals: [i32; TILE_ROWS],
     outliers: OutlierWeights,
+    outlier_sums: OutlierSums,
 }
 
 /// Adds a tile's products to the partial results of the extent's panels in turn; `partial` is its very first.
 type MultiplyTile = unsafe fn(tile: &Tile, extent: Extent<'_>, partial: *mut Partial);
-/// Writes a panel's partial results of `rows` to the first `tokens` output rows from `token` on.
-type StoreTile = unsafe fn(partial: &Partial, out: OutputRows<'_>, tokens: Range<usize>, rows: Range<usize>);
+/// Writes a panel's results.
+type StoreTile = unsafe fn(results: Results<'_>);
 /// Decodes the blocks of a row.
 type DecodeRow = unsafe fn(format: &IntegerFormat, bytes: &[u8], row: &mut TileRow<'_>);
 /// Brings a decoded row to the form the level's kernel multiplies.
@@ -196,7 +196,7 @@ impl Gemm {
     /// As [`super::quantised::QuantisedProduct::run`]; the activations are panels.
     pub unsafe fn run(&self, format: &IntegerFormat, task: Task<'_>, rows: Range<usize>, scratch: *mut u8) {
         // SAFETY: the caller vouches for the operands; the kernels were made for this machine's level.
-        unsafe { tiles::run(&Tiles { gemm: self, format }, task, rows, scratch) }
+        unsafe { tiles::run(&Tiles { gemm: self, format, isa: task.layout.isa }, task, rows, scratch) }
     }
 }
 
@@ -204,6 +204,7 @@ impl Gemm {
 struct Tiles<'a> {
     gemm: &'a Gemm,
     format: &'a IntegerFormat,
+    isa: Isa,
 }
 
 impl Tiled for Tiles<'_> {
@@ -237,20 +238,22 @@ impl Tiled for Tiles<'_> {
             kept: &mut tile.outliers,
         };
         // SAFETY: the activations are panels, which have the columns; the machine has their level.
-        unsafe { dispatch(task.layout.isa, keep) };
+        unsafe { dispatch(self.isa, keep) };
     }
 
-    unsafe fn multiply(&self, tile: &Tile, extent: Extent<'_>, partial: *mut Partial) {
+    unsafe fn multiply(&self, tile: &mut Tile, extent: Extent<'_>, partial: *mut Partial) {
         // SAFETY: the caller vouches for the operands, and the kernel was made for this machine's level.
         unsafe {
             (self.gemm.multiply)(tile, extent, partial);
-            dispatch(extent.task.layout.isa, AddOutliers { tile, extent, partial });
+            let (weights, sums) = (&tile.outliers, &mut tile.outlier_sums);
+            dispatch(self.isa, AddOutliers { weights, extent, sums });
         }
     }
 
-    unsafe fn store(&self, partial: &Partial, out: OutputRows<'_>, tokens: Range<usize>, rows: Range<usize>) {
+    unsafe fn store(&self, tile: &Tile, panel: usize, results: Results<'_>) {
+        let (apart, parts) = tile.outlier_sums.of_panel(panel);
         // SAFETY: as above.
-        unsafe { (self.gemm.store)(partial, out, tokens, rows) }
+        unsafe { (self.gemm.store)(Results { apart, parts, ..results }) }
     }
 }
 

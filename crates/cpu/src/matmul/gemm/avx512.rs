@@ -9,12 +9,10 @@ mod scaled;
 mod sub_scaled;
 
 use std::arch::x86_64::*;
-use std::ops::Range;
 
 use ascua_gguf::TensorType;
 
-use super::{DecodeRow, Extent, FinishRow, Gemm, MultiplyTile, Partial, Tile, decode_plainly};
-use crate::matmul::OutputRows;
+use super::{DecodeRow, Extent, FinishRow, Gemm, MultiplyTile, Partial, Results, Tile, decode_plainly};
 use crate::matmul::activation::{PanelView, TOKENS_PER_PANEL};
 use crate::matmul::integers::IntegerFormat;
 use crate::transpose::transpose;
@@ -205,28 +203,28 @@ fn by_groups(eights: [__m512i; 4], group: usize) -> __m512i {
 /// # Safety
 /// As [`super::StoreTile`], on a machine with AVX-512.
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-pub(super) unsafe fn store(partial: &Partial, out: OutputRows<'_>, tokens: Range<usize>, rows: Range<usize>) {
-    let whole = rows.len() / 16 * 16;
-    for first in (0..whole).step_by(16) {
-        // SAFETY: a row of the partial results has sixteen floats.
+pub(super) unsafe fn store(results: Results<'_>) {
+    let Results { partial, apart, parts, out, tokens, rows } = results;
+    for first in (0..rows.len()).step_by(16) {
+        let count = (rows.len() - first).min(16);
+        let present = (1u32 << count).wrapping_sub(1) as u16;
+        // Rows beyond those in use hold values of an earlier tile, and are not stored.
+        // SAFETY: sixteens divide the rows of a tile; a row of the partial results has sixteen floats.
         let mut lanes = std::array::from_fn(|row| unsafe { _mm512_loadu_si512(partial[first + row].as_ptr().cast()) });
         transpose(&mut lanes);
-        for (token, lanes) in tokens.clone().zip(lanes) {
-            // SAFETY: the caller lets this call write `rows` of the token.
-            unsafe { _mm512_storeu_ps(out.row(token).add(rows.start + first), _mm512_castsi512_ps(lanes)) };
-        }
-    }
-    if whole < rows.len() {
-        let mask = (1u16 << (rows.len() - whole)) - 1;
-        let mut lanes = [_mm512_setzero_si512(); 16];
-        for (lanes, row) in lanes.iter_mut().zip(&partial[whole..rows.len()]) {
-            // SAFETY: as above.
-            *lanes = unsafe { _mm512_loadu_si512(row.as_ptr().cast()) };
-        }
-        transpose(&mut lanes);
-        for (token, lanes) in tokens.zip(lanes) {
-            // SAFETY: as above; the mask stops at the end of the rows.
-            unsafe { _mm512_mask_storeu_ps(out.row(token).add(rows.start + whole), mask, _mm512_castsi512_ps(lanes)) };
+        for (lane, (token, results)) in tokens.clone().zip(lanes).enumerate() {
+            let apart = if apart >> lane & 1 != 0 { present } else { 0 };
+            // SAFETY: tokens with parts have them; the caller lets this call write `rows` of the token.
+            unsafe {
+                let part =
+                    _mm512_maskz_loadu_ps(apart, parts.as_ptr().wrapping_add(lane).cast::<f32>().wrapping_add(first));
+                let results = _mm512_add_ps(_mm512_castsi512_ps(results), part);
+                let to = out.row(token).add(rows.start + first);
+                match count {
+                    16 => _mm512_storeu_ps(to, results),
+                    _ => _mm512_mask_storeu_ps(to, present, results),
+                }
+            }
         }
     }
 }

@@ -4,14 +4,12 @@
 //! [`signed`] or [`unsigned`].
 
 use std::marker::PhantomData;
-use std::ops::Range;
 
 use super::{
-    ActivationScales, Extent, GROUPS, Legacy, Legacy16, Legacy16Offset, LegacyOffset, MultiplyTile, Partial, Scaling,
-    Super16, Super16Offset, Super32, Super32Offset, Tile, TileRow,
+    ActivationScales, Extent, GROUPS, Legacy, Legacy16, Legacy16Offset, LegacyOffset, MultiplyTile, Partial, Results,
+    Scaling, Super16, Super16Offset, Super32, Super32Offset, Tile, TileRow,
 };
 use crate::lanes::Lanes;
-use crate::matmul::OutputRows;
 use crate::matmul::activation::{PanelView, TOKENS_PER_PANEL};
 use crate::matmul::bytes16::Body;
 use crate::matmul::integers::{IntegerFormat, Offsets, SPAN};
@@ -327,12 +325,16 @@ pub(super) unsafe fn finish_nothing(_: &IntegerFormat, _: &mut TileRow<'_>) {}
 
 /// # Safety
 /// As [`super::StoreTile`].
-pub(super) unsafe fn store(partial: &Partial, out: OutputRows<'_>, tokens: Range<usize>, rows: Range<usize>) {
+pub(super) unsafe fn store(results: Results<'_>) {
+    let Results { partial, apart, parts, out, tokens, rows } = results;
     for (lane, token) in tokens.enumerate() {
         // SAFETY: the caller lets this call write `rows` of the token.
         let out = unsafe { std::slice::from_raw_parts_mut(out.row(token).add(rows.start), rows.len()) };
         for (out, lanes) in out.iter_mut().zip(partial) {
             *out = lanes[lane];
+        }
+        if apart >> lane & 1 != 0 {
+            out.iter_mut().zip(&parts[lane]).for_each(|(out, part)| *out += part);
         }
     }
 }

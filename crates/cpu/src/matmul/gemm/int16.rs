@@ -8,8 +8,8 @@ mod avx512;
 
 use std::ops::Range;
 
-use super::tiles::{self, Extent, Partial, TILE_ROWS, Tiled, prefetch};
-use super::{OutputRows, SPAN, StoreTile, Task};
+use super::tiles::{self, Extent, Partial, Results, TILE_ROWS, Tiled, prefetch};
+use super::{SPAN, StoreTile, Task};
 use crate::isa::Isa;
 use crate::matmul::activation::{GROUP16 as GROUP, Int16Layout};
 use crate::matmul::exact::PlainType;
@@ -92,13 +92,13 @@ impl Tiled for HalfGemm {
         }
     }
 
-    unsafe fn multiply(&self, tile: &Tile, extent: Extent<'_, Int16Layout>, partial: *mut Partial) {
+    unsafe fn multiply(&self, tile: &mut Tile, extent: Extent<'_, Int16Layout>, partial: *mut Partial) {
         // SAFETY: the caller vouches for the operands; the function was made for this machine's level.
         unsafe { (self.multiply)(tile, extent, partial) }
     }
 
-    unsafe fn store(&self, partial: &Partial, out: OutputRows<'_>, tokens: Range<usize>, rows: Range<usize>) {
+    unsafe fn store(&self, _: &Tile, _: usize, results: Results<'_>) {
         // SAFETY: as above.
-        unsafe { (self.store)(partial, out, tokens, rows) }
+        unsafe { (self.store)(results) }
     }
 }

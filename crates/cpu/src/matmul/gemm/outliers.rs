@@ -1,8 +1,7 @@
 //! The part of a panel's outliers: what the integers of the panel leave out is multiplied in F32.
 
-use std::mem::MaybeUninit;
-
-use super::{Extent, GROUPS, Partial, SPAN, TILE_ROWS, Tile};
+use super::tiles::MAX_TOKENS;
+use super::{Extent, GROUPS, SPAN, TILE_ROWS};
 use crate::bits::set_bits;
 use crate::lanes::{Kernel, Lanes};
 use crate::matmul::activation::{Columns, TOKENS_PER_PANEL};
@@ -19,12 +18,14 @@ pub(super) struct OutlierWeights {
     weights: [[f32; TILE_ROWS]; SPAN],
 }
 
-impl OutlierWeights {
-    /// The weights of all rows in a column that has an outlier.
-    #[inline(always)]
-    fn column(&self, col: u8) -> &[f32; TILE_ROWS] {
-        &self.weights[usize::from(self.places[usize::from(col)])]
-    }
+/// The outliers' part of a tile's results, apart from the others': rows are lanes here, so that an outlier costs no more
+/// for the tokens beside it that have none.
+#[repr(C, align(64))]
+pub(super) struct OutlierSums {
+    /// Of each panel a bit for each token that has such a part.
+    present: [u16; MAX_TOKENS / TOKENS_PER_PANEL],
+    /// Of each token its part, where it has any.
+    sums: [[f32; TILE_ROWS]; MAX_TOKENS],
 }
 
 /// Keeps the weights of a decoded tile that any of the task's outliers meets.
@@ -56,8 +57,7 @@ impl Kernel for KeepWeights<'_> {
         let mut present = Columns::default();
         for panel in 0..self.task.layout.pieces(self.task.tokens) {
             // SAFETY: the maker vouches for the panels and the span.
-            let outliers = unsafe { self.task.layout.outliers(self.task.prepared, panel).of_span(self.span) };
-            outliers.cols.iter().for_each(|col| present.insert(usize::from(*col)));
+            present.insert_all(unsafe { self.task.layout.outliers(self.task.prepared, panel).columns(self.span) });
         }
         self.kept.count = 0;
         for first in (0..SPAN).step_by(BLOCK) {
@@ -116,11 +116,13 @@ impl KeepWeights<'_> {
     }
 }
 
-/// Adds the part of the outliers to the partial results of the extent's panels in turn; `partial` is its very first.
+/// Adds the part of the outliers in the tile's columns, of the extent's panels in turn.
+///
+/// Its maker vouches that the panels are prepared, and that the weights are those of the extent's tile.
 pub(super) struct AddOutliers<'a> {
-    pub tile: &'a Tile,
+    pub weights: &'a OutlierWeights,
     pub extent: Extent<'a>,
-    pub partial: *mut Partial,
+    pub sums: &'a mut OutlierSums,
 }
 
 impl Kernel for AddOutliers<'_> {
@@ -128,56 +130,40 @@ impl Kernel for AddOutliers<'_> {
 
     #[inline(always)]
     unsafe fn run<V: Lanes>(self) {
-        // SAFETY: the maker vouches for the operands.
-        unsafe {
-            match V::REGISTERS {
-                32.. => self.rows::<V, 24>(),
-                _ => self.rows::<V, 12>(),
+        let AddOutliers { weights, extent, sums: OutlierSums { present, sums } } = self;
+        for panel in extent.in_turn() {
+            if extent.begins() {
+                present[panel] = 0;
+            }
+            // SAFETY: says the maker.
+            let outliers = unsafe {
+                let outliers = extent.task.layout.outliers(extent.task.prepared, extent.first_panel + panel);
+                outliers.of_span(extent.first_col / SPAN)
+            };
+            let sums = &mut sums[panel * TOKENS_PER_PANEL..(panel + 1) * TOKENS_PER_PANEL];
+            for token in set_bits((outliers.present & !present[panel]).into()) {
+                sums[token].fill(0.0);
+            }
+            present[panel] |= outliers.present;
+            for (col, token, x) in outliers.iter() {
+                let weights = &weights.weights[usize::from(weights.places[col])];
+                // SAFETY: vectors divide the rows of a tile; the machine has the level of `V`.
+                unsafe {
+                    let x = V::splat(x);
+                    let sums = sums[token].as_mut_ptr();
+                    for row in (0..TILE_ROWS).step_by(V::LANES) {
+                        let sum = V::load(sums.add(row));
+                        V::load(weights.as_ptr().add(row)).mul_add(x, sum).store(sums.add(row));
+                    }
+                }
             }
         }
     }
 }
 
-impl AddOutliers<'_> {
-    /// `R` rows at a time, which divide those of a tile.
-    #[inline(always)]
-    unsafe fn rows<V: Lanes, const R: usize>(self) {
-        let AddOutliers { tile, extent, partial } = self;
-        if tile.outliers.count == 0 {
-            return;
-        }
-        let mut spread = [const { MaybeUninit::uninit() }; SPAN];
-        for panel in extent.in_turn() {
-            // SAFETY: panels and rows stay within the extent, whose results these are.
-            unsafe {
-                let outliers = extent.task.layout.outliers(extent.task.prepared, extent.first_panel + panel);
-                let outliers = outliers.of_span(extent.first_col / SPAN);
-                let cols = outliers.cols;
-                if cols.is_empty() {
-                    continue;
-                }
-                outliers.spread::<V>(&mut spread);
-                let partial = &mut *partial.add(panel);
-                for row in (0..extent.rows).step_by(R) {
-                    for token in (0..TOKENS_PER_PANEL).step_by(V::LANES) {
-                        let mut sums = [V::splat(0.0); R];
-                        for (r, sum) in sums.iter_mut().enumerate() {
-                            *sum = V::load(partial[row + r].as_ptr().add(token));
-                        }
-                        for (col, x) in cols.iter().zip(&spread) {
-                            // Written for as many columns.
-                            let x = V::load(x.as_ptr().cast::<f32>().add(token));
-                            let weights = tile.outliers.column(*col).as_ptr().add(row);
-                            for (r, sum) in sums.iter_mut().enumerate() {
-                                *sum = V::splat(*weights.add(r)).mul_add(x, *sum);
-                            }
-                        }
-                        for (r, sum) in sums.into_iter().enumerate() {
-                            sum.store(partial[row + r].as_mut_ptr().add(token));
-                        }
-                    }
-                }
-            }
-        }
+impl OutlierSums {
+    /// Of a panel a bit for each token that has such a part, and the parts of those.
+    pub fn of_panel(&self, panel: usize) -> (u16, &[[f32; TILE_ROWS]]) {
+        (self.present[panel], &self.sums[panel * TOKENS_PER_PANEL..(panel + 1) * TOKENS_PER_PANEL])
     }
 }

@@ -13,12 +13,26 @@ use crate::matmul::quantised::Task;
 /// Rows of a tile: with 32 tokens' panels, its 24 KB of bytes stay in the first cache level.
 pub(super) const TILE_ROWS: usize = 96;
 /// Tokens for which partial results are kept; more are computed in turns.
-const MAX_TOKENS: usize = 512;
+pub(super) const MAX_TOKENS: usize = 512;
 /// Panels whose results leave together: those a kernel multiplies together.
 const PANELS_AT_ONCE: usize = 2;
 
 /// Partial results of a tile: `[panel][row][16 tokens]`.
 pub(super) type Partial = [[f32; TOKENS_PER_PANEL]; TILE_ROWS];
+
+/// A panel's results, ready to be written.
+pub(super) struct Results<'a> {
+    pub partial: &'a Partial,
+    /// A bit for each token that has a part of its results apart from the others'.
+    pub apart: u16,
+    /// Of those tokens that part.
+    pub parts: &'a [[f32; TILE_ROWS]],
+    pub out: OutputRows<'a>,
+    /// The panel's tokens, ...
+    pub tokens: Range<usize>,
+    /// ... and the tile's rows, which nothing else touches meanwhile.
+    pub rows: Range<usize>,
+}
 
 /// Which columns and panels a tile meets.
 #[derive(Clone, Copy)]
@@ -74,9 +88,9 @@ pub(super) trait Tiled {
         tile: &mut Self::Tile,
     );
     /// Adds a tile's products to the partial results of the extent's panels in turn; `partial` is its very first.
-    unsafe fn multiply(&self, tile: &Self::Tile, extent: Extent<'_, Self::Layout>, partial: *mut Partial);
-    /// Writes a panel's partial results of `rows` to the output rows of `tokens`.
-    unsafe fn store(&self, partial: &Partial, out: OutputRows<'_>, tokens: Range<usize>, rows: Range<usize>);
+    unsafe fn multiply(&self, tile: &mut Self::Tile, extent: Extent<'_, Self::Layout>, partial: *mut Partial);
+    /// Writes a panel's results; what of them the tile keeps apart is not among them yet.
+    unsafe fn store(&self, tile: &Self::Tile, panel: usize, results: Results<'_>);
 }
 
 /// Scratch of a thread.
@@ -128,8 +142,10 @@ pub(super) unsafe fn run<T: Tiled>(tiles: &T, task: Task<'_, T::Layout>, rows: R
                     for (panel, partial) in (from..).zip(&partials[from..turn.1]) {
                         let first = first_token + panel * TOKENS_PER_PANEL;
                         let tokens = first..tokens.end.min(first + TOKENS_PER_PANEL);
+                        let (out, rows) = (task.out, rows.clone());
+                        let results = Results { partial, apart: 0, parts: &[], out, tokens, rows };
                         // SAFETY: the caller lets this call write these rows of all tokens.
-                        unsafe { tiles.store(partial, task.out, tokens, rows.clone()) };
+                        unsafe { tiles.store(tile, panel, results) };
                     }
                 }
             }

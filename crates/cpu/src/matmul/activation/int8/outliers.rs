@@ -4,8 +4,6 @@
 //! 2022): a scale that reaches them leaves their neighbours few steps. So the integers of a panel have zeros there,
 //! and a list per span of 256 columns has what belongs there. What counts as far depends on the token's own row only.
 
-use std::mem::MaybeUninit;
-
 use super::{Int8Layout, LINE, PADDING, TOKENS_PER_PANEL};
 use crate::bits::set_bits;
 use crate::lanes::{Kernel, Lanes};
@@ -27,52 +25,43 @@ const NEARLY: f32 = 1.0 - 1e-6;
 /// Vectors of a row that are looked at together.
 const AT_ONCE: usize = 4;
 
-/// The outliers of a panel, by columns.
+/// The outliers of a panel, span by span, those of a span by columns.
 #[derive(Clone, Copy)]
 pub(in crate::matmul) struct OutlierView {
-    /// `[spans]`: what the list has up to the end of each span.
-    ends: *const End,
-    /// The columns, from the beginning of their span.
+    spans: *const Span,
     cols: *const u8,
-    /// Of each column a bit for each token that has an outlier there.
-    tokens: *const u16,
-    /// What those tokens have there, column by column.
+    tokens: *const u8,
     values: *const f32,
 }
 
-/// How many columns and values a list has up to a place.
+/// Where a panel's list has a span.
 #[derive(Clone, Copy, Default)]
-struct End {
-    cols: u32,
-    values: u32,
+struct Span {
+    /// The columns in which a token has an outlier.
+    cols: Columns,
+    /// Outliers up to the end of the span.
+    end: u32,
+    /// A bit for each token that has an outlier here.
+    tokens: u16,
 }
 
 /// The outliers of a span.
 pub(in crate::matmul) struct Outliers<'a> {
+    /// A bit for each token that has any.
+    pub present: u16,
     /// The columns, from the beginning of the span.
-    pub cols: &'a [u8],
-    tokens: &'a [u16],
+    cols: &'a [u8],
+    /// The tokens, from the beginning of the panel.
+    tokens: &'a [u8],
     values: &'a [f32],
 }
 
-impl Outliers<'_> {
-    /// Of each column, what its tokens have there, or zero.
-    ///
-    /// # Safety
-    /// The machine has the level of `V`.
+impl<'a> Outliers<'a> {
+    /// Column, token and value of each.
     #[inline(always)]
-    pub unsafe fn spread<V: Lanes>(&self, into: &mut [MaybeUninit<[f32; TOKENS_PER_PANEL]>; PADDING]) {
-        let mut values = self.values.as_ptr();
-        for (into, tokens) in into.iter_mut().zip(self.tokens) {
-            for lane in (0..TOKENS_PER_PANEL).step_by(V::LANES) {
-                let mask = tokens >> lane & (u16::MAX >> (TOKENS_PER_PANEL - V::LANES));
-                // SAFETY: there is a value for every bit.
-                unsafe {
-                    V::expand(mask, values).store(into.as_mut_ptr().cast::<f32>().add(lane));
-                    values = values.add(mask.count_ones() as usize);
-                }
-            }
-        }
+    pub fn iter(&self) -> impl Iterator<Item = (usize, usize, f32)> + use<'a> {
+        let places = self.cols.iter().zip(self.tokens);
+        places.zip(self.values).map(|((col, token), value)| (usize::from(*col), usize::from(*token), *value))
     }
 }
 
@@ -85,48 +74,47 @@ impl OutlierView {
     pub unsafe fn of_span<'a>(self, span: usize) -> Outliers<'a> {
         // SAFETY: the list was filled up to the end of each span.
         unsafe {
-            let start = if span == 0 { End::default() } else { *self.ends.add(span - 1) };
-            let end = *self.ends.add(span);
-            let (first, cols) = (start.cols as usize, (end.cols - start.cols) as usize);
-            let values = (end.values - start.values) as usize;
+            let first = if span == 0 { 0 } else { (*self.spans.add(span - 1)).end as usize };
+            let count = (*self.spans.add(span)).end as usize - first;
             Outliers {
-                cols: std::slice::from_raw_parts(self.cols.add(first), cols),
-                tokens: std::slice::from_raw_parts(self.tokens.add(first), cols),
-                values: std::slice::from_raw_parts(self.values.add(start.values as usize), values),
+                present: (*self.spans.add(span)).tokens,
+                cols: std::slice::from_raw_parts(self.cols.add(first), count),
+                tokens: std::slice::from_raw_parts(self.tokens.add(first), count),
+                values: std::slice::from_raw_parts(self.values.add(first), count),
             }
         }
+    }
+
+    /// The columns of a span in which a token has an outlier.
+    ///
+    /// # Safety
+    /// As [`OutlierView::of_span`].
+    #[inline(always)]
+    pub unsafe fn columns(self, span: usize) -> Columns {
+        // SAFETY: says the caller.
+        unsafe { (*self.spans.add(span)).cols }
     }
 }
 
 impl Int8Layout {
     /// The outliers of panel `panel`.
     pub fn outliers(&self, prepared: *const u8, panel: usize) -> OutlierView {
-        let ends = prepared.wrapping_add((panel + 1) * self.panel_stride() - self.outlier_bytes());
-        let values = ends.wrapping_add(self.ends_bytes());
-        let tokens = values.wrapping_add(self.most_outliers() * size_of::<f32>());
-        let cols = tokens.wrapping_add(self.most_columns() * size_of::<u16>());
-        OutlierView { ends: ends.cast(), cols, tokens: tokens.cast(), values: values.cast() }
+        let spans = prepared.wrapping_add((panel + 1) * self.panel_stride() - self.outlier_bytes());
+        let values = spans.wrapping_add(self.padded() / PADDING * size_of::<Span>());
+        let cols = values.wrapping_add(self.most_outliers() * size_of::<f32>());
+        let tokens = cols.wrapping_add(self.most_outliers());
+        OutlierView { spans: spans.cast(), cols, tokens, values: values.cast() }
     }
 
     /// Bytes of a panel's outliers, whole lines: they are its end.
     pub(super) fn outlier_bytes(&self) -> usize {
-        let of_column = size_of::<u16>() + size_of::<u8>();
-        let bytes = self.most_outliers() * size_of::<f32>() + self.most_columns() * of_column;
-        (self.ends_bytes() + bytes).next_multiple_of(LINE)
-    }
-
-    fn ends_bytes(&self) -> usize {
-        self.padded() / PADDING * size_of::<End>()
+        let of_outlier = size_of::<f32>() + 2 * size_of::<u8>();
+        (self.padded() / PADDING * size_of::<Span>() + self.most_outliers() * of_outlier).next_multiple_of(LINE)
     }
 
     /// Outliers that a panel's tokens may have.
     fn most_outliers(&self) -> usize {
         self.cols / ELEMENTS_PER_OUTLIER * TOKENS_PER_PANEL
-    }
-
-    /// Columns that may be an outlier of one of a panel's tokens.
-    fn most_columns(&self) -> usize {
-        self.most_outliers().min(self.cols)
     }
 }
 
@@ -166,22 +154,23 @@ impl Kernel for FindOutliers<'_> {
                     mark::<V>(rows[lane], limit, chunks, masks, lane);
                 }
             }
-            let (mut cols, mut values) = (0, 0);
+            let mut count = 0;
             for (span, far) in masks.iter().enumerate() {
+                let mut present = 0;
                 for col in far.present.iter() {
                     let tokens = far.tokens[col];
-                    let enough = values + tokens.count_ones() as usize <= layout.most_outliers();
-                    assert!(enough && cols < layout.most_columns(), "more outliers than a row can have");
-                    // The list has room for as many, as just compared.
-                    view.cols.cast_mut().add(cols).write(col as u8);
-                    view.tokens.cast_mut().add(cols).write(tokens);
-                    cols += 1;
+                    let enough = count + tokens.count_ones() as usize <= layout.most_outliers();
+                    assert!(enough, "more outliers than a row can have");
+                    present |= tokens;
                     for lane in set_bits(tokens.into()) {
-                        view.values.cast_mut().add(values).write(rows[lane][span * PADDING + col]);
-                        values += 1;
+                        // The list has room for as many, as just compared.
+                        view.cols.cast_mut().add(count).write(col as u8);
+                        view.tokens.cast_mut().add(count).write(lane as u8);
+                        view.values.cast_mut().add(count).write(rows[lane][span * PADDING + col]);
+                        count += 1;
                     }
                 }
-                view.ends.cast_mut().add(span).write(End { cols: cols as u32, values: values as u32 });
+                view.spans.cast_mut().add(span).write(Span { cols: far.present, end: count as u32, tokens: present });
             }
         }
         limits
@@ -244,13 +233,18 @@ impl Columns {
     }
 
     #[inline(always)]
-    pub fn insert(&mut self, col: usize) {
+    fn insert(&mut self, col: usize) {
         self.0[col / 64] |= 1 << (col % 64);
+    }
+
+    #[inline(always)]
+    pub fn insert_all(&mut self, others: Columns) {
+        self.0.iter_mut().zip(others.0).for_each(|(word, other)| *word |= other);
     }
 
     /// In order.
     #[inline(always)]
-    pub fn iter(self) -> impl Iterator<Item = usize> {
+    fn iter(self) -> impl Iterator<Item = usize> {
         let words = self.0.into_iter().enumerate();
         words.flat_map(|(word, bits)| set_bits(bits).map(move |bit| 64 * word + bit))
     }
