@@ -62,12 +62,14 @@ struct Tile {
     /// With sub-scales: what their sum starts from, where products leave the groups' start values out.
     totals: [i32; TILE_ROWS],
     outliers: OutlierWeights,
+    /// From the first columns' product to the last columns' store.
     outlier_sums: OutlierSums,
 }
 
 /// Adds a tile's products to the partial results of the extent's panels in turn; `partial` is its very first.
 type MultiplyTile = unsafe fn(tile: &Tile, extent: Extent<'_>, partial: *mut Partial);
-/// Writes a panel's results.
+/// Writes a panel's results, which nothing else touches meanwhile: those of up to sixteen tokens, which have a part where
+/// `apart` says so.
 type StoreTile = unsafe fn(results: Results<'_>);
 /// Decodes the blocks of a row.
 type DecodeRow = unsafe fn(format: &IntegerFormat, bytes: &[u8], row: &mut TileRow<'_>);
@@ -236,6 +238,7 @@ impl Tiled for Tiles<'_> {
             task,
             span: cols.start / SPAN,
             kept: &mut tile.outliers,
+            count: 0,
         };
         // SAFETY: the activations are panels, which have the columns; the machine has their level.
         unsafe { dispatch(self.isa, keep) };

@@ -124,7 +124,7 @@ unsafe fn multiply_panels<K: MicroKernel, const R: usize, const C: usize>(
 /// Asks for this step's share of the `bytes` that the next step of panels reads, for the second cache level: the first
 /// has no room.
 #[inline(always)]
-pub(super) fn prefetch_next(from: *const u8, bytes: usize, step: usize, steps: usize) {
+fn prefetch_next(from: *const u8, bytes: usize, step: usize, steps: usize) {
     let share = bytes.div_ceil(steps).next_multiple_of(64);
     for line in (step * share..(step + 1) * share).step_by(64) {
         // SAFETY: prefetching never faults.
@@ -213,12 +213,13 @@ pub(super) unsafe fn store(results: Results<'_>) {
         let mut lanes = std::array::from_fn(|row| unsafe { _mm512_loadu_si512(partial[first + row].as_ptr().cast()) });
         transpose(&mut lanes);
         for (lane, (token, results)) in tokens.clone().zip(lanes).enumerate() {
-            let apart = if apart >> lane & 1 != 0 { present } else { 0 };
-            // SAFETY: tokens with parts have them; the caller lets this call write `rows` of the token.
+            // SAFETY: the caller lets this call write `rows` of the token, and a token with a part has it.
             unsafe {
-                let part =
-                    _mm512_maskz_loadu_ps(apart, parts.as_ptr().wrapping_add(lane).cast::<f32>().wrapping_add(first));
-                let results = _mm512_add_ps(_mm512_castsi512_ps(results), part);
+                let mut results = _mm512_castsi512_ps(results);
+                if apart >> lane & 1 != 0 {
+                    let part = parts[lane].as_ptr().add(first);
+                    results = _mm512_add_ps(results, _mm512_maskz_loadu_ps(present, part));
+                }
                 let to = out.row(token).add(rows.start + first);
                 match count {
                     16 => _mm512_storeu_ps(to, results),

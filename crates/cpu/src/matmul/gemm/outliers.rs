@@ -10,9 +10,7 @@ use crate::matmul::quantised::Task;
 /// The weights of a tile that outliers meet.
 #[repr(C, align(64))]
 pub(super) struct OutlierWeights {
-    /// How many columns have an outlier of any token.
-    count: usize,
-    /// Of each of those columns, its place among them.
+    /// Of each column with an outlier of any token, its place among them.
     places: [u8; SPAN],
     /// Of each place the weights of all rows.
     weights: [[f32; TILE_ROWS]; SPAN],
@@ -42,6 +40,8 @@ pub(super) struct KeepWeights<'a> {
     pub task: &'a Task<'a>,
     pub span: usize,
     pub kept: &'a mut OutlierWeights,
+    /// How many columns are kept so far: none.
+    pub count: usize,
 }
 
 /// Rows and columns of weights that are turned together.
@@ -59,7 +59,6 @@ impl Kernel for KeepWeights<'_> {
             // SAFETY: the maker vouches for the panels and the span.
             present.insert_all(unsafe { self.task.layout.outliers(self.task.prepared, panel).columns(self.span) });
         }
-        self.kept.count = 0;
         for first in (0..SPAN).step_by(BLOCK) {
             let cols = present.sixteen(first / BLOCK);
             if cols != 0 {
@@ -79,9 +78,9 @@ impl KeepWeights<'_> {
         let mut unused = [0.0; TILE_ROWS];
         let mut places = [unused.as_mut_ptr(); BLOCK];
         for col in set_bits(cols.into()) {
-            self.kept.places[first + col] = self.kept.count as u8;
-            places[col] = self.kept.weights[self.kept.count].as_mut_ptr();
-            self.kept.count += 1;
+            self.kept.places[first + col] = self.count as u8;
+            places[col] = self.kept.weights[self.count].as_mut_ptr();
+            self.count += 1;
         }
         if cols.count_ones() < TURN_FROM {
             for col in set_bits(cols.into()) {
@@ -116,7 +115,8 @@ impl KeepWeights<'_> {
     }
 }
 
-/// Adds the part of the outliers in the tile's columns, of the extent's panels in turn.
+/// Adds the part of the outliers in the tile's columns, of the extent's panels in turn, to sums that begin with the first
+/// columns.
 ///
 /// Its maker vouches that the panels are prepared, and that the weights are those of the extent's tile.
 pub(super) struct AddOutliers<'a> {
@@ -131,6 +131,8 @@ impl Kernel for AddOutliers<'_> {
     #[inline(always)]
     unsafe fn run<V: Lanes>(self) {
         let AddOutliers { weights, extent, sums: OutlierSums { present, sums } } = self;
+        // A whole tile's number is a constant, for which the compiler leaves no loop.
+        let rows = if extent.rows == TILE_ROWS { TILE_ROWS } else { extent.rows };
         for panel in extent.in_turn() {
             if extent.begins() {
                 present[panel] = 0;
@@ -151,7 +153,7 @@ impl Kernel for AddOutliers<'_> {
                 unsafe {
                     let x = V::splat(x);
                     let sums = sums[token].as_mut_ptr();
-                    for row in (0..TILE_ROWS).step_by(V::LANES) {
+                    for row in (0..rows).step_by(V::LANES) {
                         let sum = V::load(sums.add(row));
                         V::load(weights.as_ptr().add(row)).mul_add(x, sum).store(sums.add(row));
                     }

@@ -79,7 +79,7 @@ pub(super) trait Tiled {
     type Tile;
     type Layout: PanelLayout;
 
-    /// Fills the tile with `rows` and `cols` of the weights.
+    /// Fills the tile with `rows` and `cols` of the weights; what products keep apart in it stays until it is stored.
     unsafe fn decode(
         &self,
         task: &Task<'_, Self::Layout>,
@@ -87,7 +87,8 @@ pub(super) trait Tiled {
         cols: Range<usize>,
         tile: &mut Self::Tile,
     );
-    /// Adds a tile's products to the partial results of the extent's panels in turn; `partial` is its very first.
+    /// Adds a tile's products to the partial results of the extent's panels in turn, or to what the tile keeps apart;
+    /// `partial` is the extent's very first.
     unsafe fn multiply(&self, tile: &mut Self::Tile, extent: Extent<'_, Self::Layout>, partial: *mut Partial);
     /// Writes a panel's results; what of them the tile keeps apart is not among them yet.
     unsafe fn store(&self, tile: &Self::Tile, panel: usize, results: Results<'_>);

@@ -86,3 +86,23 @@ fn a_row_of_as_many_outliers_as_there_can_be_fits_its_panel() {
         }
     }
 }
+
+#[test]
+fn parts_of_outliers_do_not_outlive_their_tile() {
+    // More tokens than are computed in one turn and more rows than a tile has, in one call; from the second turn on other
+    // tokens of a panel have outliers, and the second panel of a turn has none.
+    let (cols, tokens) = (288, 541);
+    let mut case = case(TensorType::Q8_0, 101, cols, tokens);
+    for (i, x) in case.x.iter_mut().enumerate() {
+        let (token, col) = (i / cols, i % cols);
+        let turn = token / 512;
+        if token / 16 % 2 == 0 && token % 2 == turn && col == (token * 7 + 100 * turn) % cols {
+            *x = 60.0;
+        }
+    }
+    let expected = reference(&case, &case.x);
+    for isa in Isa::available() {
+        let found = run(&case, Precision::Quantised, isa, 101);
+        check(&case, &found, &expected, 0.01, isa.name());
+    }
+}

@@ -28,21 +28,25 @@ const AT_ONCE: usize = 4;
 /// The outliers of a panel, span by span, those of a span by columns.
 #[derive(Clone, Copy)]
 pub(in crate::matmul) struct OutlierView {
-    spans: *const Span,
+    /// `[spans]`
+    spans: *const SpanEntry,
+    /// Of each outlier the column, from the beginning of its span, ...
     cols: *const u8,
+    /// ... the token, from the beginning of the panel, ...
     tokens: *const u8,
+    /// ... and what it is.
     values: *const f32,
 }
 
 /// Where a panel's list has a span.
-#[derive(Clone, Copy, Default)]
-struct Span {
+#[derive(Clone, Copy)]
+struct SpanEntry {
     /// The columns in which a token has an outlier.
-    cols: Columns,
+    columns: Columns,
     /// Outliers up to the end of the span.
     end: u32,
     /// A bit for each token that has an outlier here.
-    tokens: u16,
+    present: u16,
 }
 
 /// The outliers of a span.
@@ -77,7 +81,7 @@ impl OutlierView {
             let first = if span == 0 { 0 } else { (*self.spans.add(span - 1)).end as usize };
             let count = (*self.spans.add(span)).end as usize - first;
             Outliers {
-                present: (*self.spans.add(span)).tokens,
+                present: (*self.spans.add(span)).present,
                 cols: std::slice::from_raw_parts(self.cols.add(first), count),
                 tokens: std::slice::from_raw_parts(self.tokens.add(first), count),
                 values: std::slice::from_raw_parts(self.values.add(first), count),
@@ -92,7 +96,7 @@ impl OutlierView {
     #[inline(always)]
     pub unsafe fn columns(self, span: usize) -> Columns {
         // SAFETY: says the caller.
-        unsafe { (*self.spans.add(span)).cols }
+        unsafe { (*self.spans.add(span)).columns }
     }
 }
 
@@ -100,7 +104,7 @@ impl Int8Layout {
     /// The outliers of panel `panel`.
     pub fn outliers(&self, prepared: *const u8, panel: usize) -> OutlierView {
         let spans = prepared.wrapping_add((panel + 1) * self.panel_stride() - self.outlier_bytes());
-        let values = spans.wrapping_add(self.padded() / PADDING * size_of::<Span>());
+        let values = spans.wrapping_add(self.padded() / PADDING * size_of::<SpanEntry>());
         let cols = values.wrapping_add(self.most_outliers() * size_of::<f32>());
         let tokens = cols.wrapping_add(self.most_outliers());
         OutlierView { spans: spans.cast(), cols, tokens, values: values.cast() }
@@ -109,7 +113,7 @@ impl Int8Layout {
     /// Bytes of a panel's outliers, whole lines: they are its end.
     pub(super) fn outlier_bytes(&self) -> usize {
         let of_outlier = size_of::<f32>() + 2 * size_of::<u8>();
-        (self.padded() / PADDING * size_of::<Span>() + self.most_outliers() * of_outlier).next_multiple_of(LINE)
+        (self.padded() / PADDING * size_of::<SpanEntry>() + self.most_outliers() * of_outlier).next_multiple_of(LINE)
     }
 
     /// Outliers that a panel's tokens may have.
@@ -170,7 +174,7 @@ impl Kernel for FindOutliers<'_> {
                         count += 1;
                     }
                 }
-                view.spans.cast_mut().add(span).write(Span { cols: far.present, end: count as u32, tokens: present });
+                view.spans.cast_mut().add(span).write(SpanEntry { columns: far.present, end: count as u32, present });
             }
         }
         limits

@@ -139,6 +139,7 @@ unsafe fn multiply_panels<const WINOGRAD: bool, const R: usize, const C: usize>(
     panel: usize,
     partial: *mut Partial,
 ) -> usize {
+    const { assert!(R * C == 12, "what a step asks for is a twelfth of what rows and panels need") };
     let mut panels = [view(extent, panel); C];
     let mut next = [panels[0].values.cast::<u8>(); C];
     for c in 0..C {
@@ -227,7 +228,7 @@ unsafe fn micro_kernel<const WINOGRAD: bool, const R: usize, const C: usize>(
 /// have do not ask for all.
 #[inline(always)]
 fn prefetch_ahead(ahead: *const u8, col: usize, cols: usize) {
-    // A step has twelve of the products of a row with a panel.
+    // A step's share, twelve products of a row with a panel, is as much of the panels as so many of their tokens.
     const TOKENS: usize = 12 * TOKENS_PER_PANEL / TILE_ROWS;
     const BYTES: usize = TOKENS * size_of::<i16>();
     for line in (0..BYTES * cols).step_by(64) {
