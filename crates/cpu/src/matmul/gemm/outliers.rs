@@ -131,8 +131,6 @@ impl Kernel for AddOutliers<'_> {
     #[inline(always)]
     unsafe fn run<V: Lanes>(self) {
         let AddOutliers { weights, extent, sums: OutlierSums { present, sums } } = self;
-        // A whole tile's number is a constant, for which the compiler leaves no loop.
-        let rows = if extent.rows == TILE_ROWS { TILE_ROWS } else { extent.rows };
         for panel in extent.in_turn() {
             if extent.begins() {
                 present[panel] = 0;
@@ -149,16 +147,31 @@ impl Kernel for AddOutliers<'_> {
             present[panel] |= outliers.present;
             for (col, token, x) in outliers.iter() {
                 let weights = &weights.weights[usize::from(weights.places[col])];
-                // SAFETY: vectors divide the rows of a tile; the machine has the level of `V`.
+                // SAFETY: the machine has the level of `V`, and a tile has the rows.
                 unsafe {
-                    let x = V::splat(x);
-                    let sums = sums[token].as_mut_ptr();
-                    for row in (0..rows).step_by(V::LANES) {
-                        let sum = V::load(sums.add(row));
-                        V::load(weights.as_ptr().add(row)).mul_add(x, sum).store(sums.add(row));
+                    match extent.rows {
+                        // A constant, for which the compiler leaves no loop.
+                        TILE_ROWS => add::<V>(&mut sums[token], weights, x, TILE_ROWS),
+                        rows => add::<V>(&mut sums[token], weights, x, rows),
                     }
                 }
             }
+        }
+    }
+}
+
+/// Adds `x` times the weights of the first `rows` rows.
+///
+/// # Safety
+/// The machine has the level of `V`; a tile has the rows.
+#[inline(always)]
+unsafe fn add<V: Lanes>(sums: &mut [f32; TILE_ROWS], weights: &[f32; TILE_ROWS], x: f32, rows: usize) {
+    // SAFETY: says the caller; vectors divide the rows of a tile.
+    unsafe {
+        let x = V::splat(x);
+        for row in (0..rows).step_by(V::LANES) {
+            let sum = V::load(sums.as_ptr().add(row));
+            V::load(weights.as_ptr().add(row)).mul_add(x, sum).store(sums.as_mut_ptr().add(row));
         }
     }
 }
