@@ -238,7 +238,6 @@ impl Tiled for Tiles<'_> {
             task,
             span: cols.start / SPAN,
             kept: &mut tile.outliers,
-            count: 0,
         };
         // SAFETY: the activations are panels, which have the columns; the machine has their level.
         unsafe { dispatch(self.isa, keep) };

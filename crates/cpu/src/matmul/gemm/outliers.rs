@@ -40,8 +40,6 @@ pub(super) struct KeepWeights<'a> {
     pub task: &'a Task<'a>,
     pub span: usize,
     pub kept: &'a mut OutlierWeights,
-    /// How many columns are kept so far: none.
-    pub count: usize,
 }
 
 /// Rows and columns of weights that are turned together.
@@ -59,28 +57,29 @@ impl Kernel for KeepWeights<'_> {
             // SAFETY: the maker vouches for the panels and the span.
             present.insert_all(unsafe { self.task.layout.outliers(self.task.prepared, panel).columns(self.span) });
         }
+        let mut count = 0;
         for first in (0..SPAN).step_by(BLOCK) {
             let cols = present.sixteen(first / BLOCK);
             if cols != 0 {
                 // SAFETY: the machine has the level of `V`.
-                unsafe { self.keep_block::<V>(first, cols) };
+                unsafe { self.keep_block::<V>(first, cols, &mut count) };
             }
         }
     }
 }
 
 impl KeepWeights<'_> {
-    /// Those of `cols` of the sixteen columns from `first` on.
+    /// Those of `cols` of the sixteen columns from `first` on; `count` are kept so far.
     #[inline(always)]
-    unsafe fn keep_block<V: Lanes>(&mut self, first: usize, cols: u16) {
+    unsafe fn keep_block<V: Lanes>(&mut self, first: usize, cols: u16, count: &mut usize) {
         // Groups are whole sixteens.
         let group = first / self.group;
         let mut unused = [0.0; TILE_ROWS];
         let mut places = [unused.as_mut_ptr(); BLOCK];
         for col in set_bits(cols.into()) {
-            self.kept.places[first + col] = self.count as u8;
-            places[col] = self.kept.weights[self.count].as_mut_ptr();
-            self.count += 1;
+            self.kept.places[first + col] = *count as u8;
+            places[col] = self.kept.weights[*count].as_mut_ptr();
+            *count += 1;
         }
         if cols.count_ones() < TURN_FROM {
             for col in set_bits(cols.into()) {
