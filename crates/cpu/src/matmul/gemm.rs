@@ -29,15 +29,14 @@ use super::quantised::Task;
 use crate::isa::Isa;
 use crate::lanes::dispatch;
 use outliers::{AddOutliers, KeepWeights, OutlierSums, OutlierWeights};
-use tiles::{Extent, Partial, Results, TILE_ROWS, Tiled, prefetch};
+use tiles::{Extent, Partial, Results, TILE_ROWS, Tiled, Weights};
 
 const GROUPS: usize = SPAN / 16;
 
 /// The product of a format's tiles with panels, for one level.
 #[derive(Clone, Copy)]
 pub(super) struct Gemm {
-    decode: DecodeRow,
-    finish: FinishRow,
+    decode: DecodeTile,
     multiply: MultiplyTile,
     store: StoreTile,
     panels: Panels,
@@ -66,57 +65,27 @@ struct Tile {
     outlier_sums: OutlierSums,
 }
 
+/// Decodes weights to the first rows of a tile, in the form that the level's kernel multiplies.
+type DecodeTile = unsafe fn(format: &IntegerFormat, weights: Weights<'_>, tile: &mut Tile);
 /// Adds a tile's products to the partial results of the extent's panels in turn; `partial` is its very first.
 type MultiplyTile = unsafe fn(tile: &Tile, extent: Extent<'_>, partial: *mut Partial);
 /// Writes a panel's results, which nothing else touches meanwhile: those of up to sixteen tokens, which have a part where
 /// `apart` says so.
 type StoreTile = unsafe fn(results: Results<'_>);
-/// Decodes the blocks of a row.
-type DecodeRow = unsafe fn(format: &IntegerFormat, bytes: &[u8], row: &mut TileRow<'_>);
-/// Brings a decoded row to the form the level's kernel multiplies.
-type FinishRow = unsafe fn(format: &IntegerFormat, row: &mut TileRow<'_>);
 
-/// One row of a tile.
-struct TileRow<'a> {
-    values: &'a mut [i8; SPAN],
-    scales: &'a mut [f32; GROUPS],
-    offsets: &'a mut [f32; GROUPS],
-    sub_scales: &'a mut [u32; GROUPS],
-    factor: &'a mut f32,
-    offset_integers: &'a mut [i16; GROUPS],
-    offset_factor: &'a mut f32,
-    squares: &'a mut [f32; GROUPS],
-    starts: &'a mut [i32; GROUPS],
-    total: &'a mut i32,
-}
-
-impl Tile {
-    fn row(&mut self, row: usize) -> TileRow<'_> {
-        TileRow {
-            values: &mut self.values[row],
-            scales: &mut self.scales[row],
-            offsets: &mut self.offsets[row],
-            sub_scales: &mut self.sub_scales[row],
-            factor: &mut self.factors[row],
-            offset_integers: &mut self.offset_integers[row],
-            offset_factor: &mut self.offset_factors[row],
-            squares: &mut self.squares[row],
-            starts: &mut self.starts[row],
-            total: &mut self.totals[row],
-        }
-    }
-}
-
-/// As the format does it.
+/// Decodes weights as their format does.
 ///
 /// # Safety
-/// The machine has the format's level.
-unsafe fn decode_plainly(format: &IntegerFormat, bytes: &[u8], row: &mut TileRow<'_>) {
-    if format.offsets == Offsets::None {
-        row.offsets.fill(0.0);
+/// As [`DecodeTile`], on a machine with the format's level.
+unsafe fn decode(format: &IntegerFormat, weights: Weights<'_>, tile: &mut Tile) {
+    for row in 0..weights.rows {
+        let (values, scales, offsets) = (&mut tile.values[row], &mut tile.scales[row], &mut tile.offsets[row]);
+        if format.offsets == Offsets::None {
+            offsets.fill(0.0);
+        }
+        // SAFETY: the caller vouches for the level.
+        unsafe { (format.decode)(weights.row(row), values, scales, offsets) };
     }
-    // SAFETY: the caller vouches for the level.
-    unsafe { (format.decode)(bytes, row.values, row.scales, row.offsets) };
 }
 
 impl Gemm {
@@ -134,58 +103,48 @@ impl Gemm {
             Isa::Avx512 => Some(Gemm {
                 multiply: frame::unsigned::<pairs::avx512::Kinds, 6, 1>(format)?,
                 store: frame::store,
-                decode: decode_plainly,
-                finish: frame::finish_unsigned::<pairs::avx512::Signed>,
+                decode: frame::decode_unsigned::<pairs::avx512::Signed>,
                 panels: Panels::Signed,
             }),
             #[cfg(target_arch = "x86_64")]
             Isa::AvxVnni => Some(Gemm {
                 multiply: frame::signed::<frame::Framed<avx_vnni::AvxVnni, 4, 2>>(format)?,
                 store: frame::store,
-                decode: decode_plainly,
-                finish: frame::finish_starts::<avx_vnni::AvxVnni>,
+                decode: frame::decode_with_starts::<avx_vnni::AvxVnni>,
                 panels: Panels::Unsigned,
             }),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => Some(Gemm {
                 multiply: frame::unsigned::<pairs::avx2::Kinds, 3, 2>(format)?,
                 store: frame::store,
-                decode: decode_plainly,
-                finish: frame::finish_unsigned::<pairs::avx2::Signed>,
+                decode: frame::decode_unsigned::<pairs::avx2::Signed>,
                 panels: Panels::Signed,
             }),
             #[cfg(target_arch = "x86_64")]
             Isa::Sse41 => Some(Gemm {
                 multiply: frame::unsigned::<pairs::sse41::Kinds, 3, 2>(format)?,
                 store: frame::store,
-                decode: decode_plainly,
-                finish: frame::finish_unsigned::<pairs::sse41::Signed>,
+                decode: frame::decode_unsigned::<pairs::sse41::Signed>,
                 panels: Panels::Signed,
             }),
             #[cfg(target_arch = "aarch64")]
             Isa::I8mm => Some(Gemm {
                 multiply: frame::signed::<i8mm::I8mm>(format)?,
                 store: frame::store,
-                decode: decode_plainly,
-                finish: frame::finish_nothing,
+                decode,
                 panels: Panels::Signed,
             }),
             #[cfg(target_arch = "aarch64")]
             Isa::DotProd => Some(Gemm {
                 multiply: neon::multiply_dot(format)?,
                 store: frame::store,
-                decode: decode_plainly,
-                finish: frame::finish_nothing,
+                decode,
                 panels: Panels::Signed,
             }),
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon => Some(Gemm {
-                multiply: neon::multiply(format)?,
-                store: frame::store,
-                decode: decode_plainly,
-                finish: frame::finish_nothing,
-                panels: Panels::Signed,
-            }),
+            Isa::Neon => {
+                Some(Gemm { multiply: neon::multiply(format)?, store: frame::store, decode, panels: Panels::Signed })
+            }
             _ => None,
         }
     }
@@ -215,28 +174,18 @@ impl Tiled for Tiles<'_> {
 
     unsafe fn decode(&self, task: &Task<'_>, rows: Range<usize>, cols: Range<usize>, tile: &mut Tile) {
         let format = self.format;
-        let count = rows.len();
-        let bytes =
-            cols.start / format.block_len * format.block_bytes..cols.end / format.block_len * format.block_bytes;
-        for (row, number) in rows.enumerate() {
-            let source = task.row(number);
-            prefetch(source.as_ptr().wrapping_add(bytes.end), bytes.len());
-            // SAFETY: the function was made for this machine's level.
-            unsafe { (self.gemm.decode)(format, &source[bytes.clone()], &mut tile.row(row)) };
-        }
-        // Not row by row: what a row's decoding stored is by then in the cache, where vectors of any length find it.
-        for row in 0..count {
-            // SAFETY: as above.
-            unsafe { (self.gemm.finish)(format, &mut tile.row(row)) };
-        }
+        let span = cols.start / SPAN;
+        let weights = Weights::new(task, rows, cols, |cols| cols / format.block_len * format.block_bytes);
+        // SAFETY: the function was made for this machine's level.
+        unsafe { (self.gemm.decode)(format, weights, tile) };
         let keep = KeepWeights {
             values: &tile.values,
             scales: &tile.scales,
             offsets: &tile.offsets,
-            rows: count,
+            rows: weights.rows,
             group: format.group,
             task,
-            span: cols.start / SPAN,
+            span,
             kept: &mut tile.outliers,
         };
         // SAFETY: the activations are panels, which have the columns; the machine has their level.

@@ -12,9 +12,9 @@ use std::arch::x86_64::*;
 
 use ascua_gguf::TensorType;
 
-use super::{DecodeRow, Extent, FinishRow, Gemm, MultiplyTile, Partial, Results, Tile, decode_plainly};
+use super::{DecodeTile, Extent, Gemm, MultiplyTile, Partial, Results, Tile};
 use crate::matmul::activation::{PanelView, TOKENS_PER_PANEL};
-use crate::matmul::integers::IntegerFormat;
+use crate::matmul::integers::{IntegerFormat, SPAN};
 use crate::transpose::transpose;
 use inner_product::{Direct, InnerProduct, Winograd};
 
@@ -31,20 +31,18 @@ pub(super) fn gemm_with_cheap_additions(weight: TensorType, format: IntegerForma
 
 fn gemm_by<D: InnerProduct>(weight: TensorType, format: IntegerFormat) -> Option<Gemm> {
     let kernels = sub_scaled::kernels::<D>(weight).or_else(|| {
-        let decode = blocks32::decoder(weight).unwrap_or(decode_plainly);
-        let range = scaled::range::<D>(&format);
-        Some(Kernels { decode, finish: scaled::finish::<D>, multiply: scaled::multiply::<D>(format)?, range })
+        let decode = blocks32::decode::<D>(weight).unwrap_or(scaled::decode::<D>);
+        Some(Kernels { decode, multiply: scaled::multiply::<D>(format)?, range: scaled::range::<D>(&format) })
     })?;
-    let Kernels { decode, finish, multiply, range: (smallest, largest) } = kernels;
-    Some(Gemm { decode, finish, multiply, store, panels: D::panels(smallest, largest) })
+    let Kernels { decode, multiply, range: (smallest, largest) } = kernels;
+    Some(Gemm { decode, multiply, store, panels: D::panels(smallest, largest) })
 }
 
-/// How the rows of a type are decoded and finished, and the product of its tiles.
+/// How the rows of a type are decoded, and the product of its tiles.
 struct Kernels {
-    decode: DecodeRow,
-    finish: FinishRow,
+    decode: DecodeTile,
     multiply: MultiplyTile,
-    /// Smallest and largest value of finished rows.
+    /// Smallest and largest value of decoded rows.
     range: (i32, i32),
 }
 
@@ -179,6 +177,25 @@ unsafe fn add_to_partial<const R: usize, const C: usize>(
                 _mm512_storeu_ps(to, _mm512_fmadd_ps(sums[r][c], _mm512_loadu_ps(panels[c].scales), before));
             }
         }
+    }
+}
+
+/// A row's values, which a tile keeps in vectors' order.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn load(values: &[i8; SPAN]) -> [__m512i; 4] {
+    let values = values.as_ptr();
+    // SAFETY: they are four vectors.
+    unsafe { [0, 64, 128, 192].map(|at| values.add(at).cast::<__m512i>().read_unaligned()) }
+}
+
+/// Keeps what [`load`] gives.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn store_values(vectors: [__m512i; 4], values: &mut [i8; SPAN]) {
+    for (at, vector) in vectors.into_iter().enumerate() {
+        // SAFETY: the row has room for four vectors.
+        unsafe { _mm512_storeu_si512(values.as_mut_ptr().add(64 * at).cast(), vector) };
     }
 }
 

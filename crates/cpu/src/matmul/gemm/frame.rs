@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 
 use super::{
     ActivationScales, Extent, GROUPS, Legacy, Legacy16, Legacy16Offset, LegacyOffset, MultiplyTile, Partial, Results,
-    Scaling, Super16, Super16Offset, Super32, Super32Offset, Tile, TileRow,
+    Scaling, Super16, Super16Offset, Super32, Super32Offset, Tile, Weights, decode,
 };
 use crate::lanes::Lanes;
 use crate::matmul::activation::{PanelView, TOKENS_PER_PANEL};
@@ -89,7 +89,7 @@ pub(super) fn signed<K: TileKernel>(format: IntegerFormat) -> Option<MultiplyTil
     })
 }
 
-/// The kernel of a format where weights of few bits are made unsigned by [`finish_unsigned`].
+/// The kernel of a format where weights of few bits are made unsigned by [`decode_unsigned`].
 pub(super) fn unsigned<K: UnsignedKinds, const R: usize, const H: usize>(
     format: IntegerFormat,
 ) -> Option<MultiplyTile> {
@@ -254,74 +254,75 @@ pub(super) unsafe fn add_partial<S: Scaling, F: Lanes>(sum: F, scales: *const f3
     }
 }
 
-/// Makes weights of at most six bits unsigned.
+/// Decodes weights, and makes those of at most six bits unsigned.
 ///
 /// # Safety
-/// The machine has the level of `M`.
-pub(super) unsafe fn finish_unsigned<M: Multiply>(format: &IntegerFormat, row: &mut TileRow<'_>) {
+/// As [`super::DecodeTile`], on a machine with the level of `M`.
+pub(super) unsafe fn decode_unsigned<M: Multiply>(format: &IntegerFormat, weights: Weights<'_>, tile: &mut Tile) {
     // SAFETY: passed on.
-    unsafe { M::enter(Unsigned { format, row }) }
+    unsafe {
+        decode(format, weights, tile);
+        if range(format) <= 63 && format.smallest != 0 {
+            M::enter(Unsigned { zero: -format.smallest, rows: weights.rows, tile });
+        }
+    }
 }
 
-struct Unsigned<'a, 'b> {
-    format: &'a IntegerFormat,
-    row: &'a mut TileRow<'b>,
+struct Unsigned<'a> {
+    zero: i8,
+    rows: usize,
+    tile: &'a mut Tile,
 }
 
-impl Body for Unsigned<'_, '_> {
+impl Body for Unsigned<'_> {
     #[inline(always)]
     unsafe fn run(self) {
-        let Unsigned { format, row } = self;
-        if range(format) > 63 {
-            return;
-        }
-        let zero = -format.smallest;
-        if zero != 0 {
-            for value in row.values.iter_mut() {
+        let Unsigned { zero, rows, tile } = self;
+        for row in 0..rows {
+            for value in &mut tile.values[row] {
                 *value += zero;
             }
-            for (offset, scale) in row.offsets.iter_mut().zip(&*row.scales) {
+            for (offset, scale) in tile.offsets[row].iter_mut().zip(&tile.scales[row]) {
                 *offset -= f32::from(zero) * scale;
             }
         }
     }
 }
 
-/// Fills the start values that make up for activations raised by 128.
+/// Decodes weights, and fills the start values that make up for activations raised by 128.
 ///
 /// # Safety
-/// The machine has the level of `M`.
-pub(super) unsafe fn finish_starts<M: Multiply>(format: &IntegerFormat, row: &mut TileRow<'_>) {
+/// As [`super::DecodeTile`], on a machine with the level of `M`.
+pub(super) unsafe fn decode_with_starts<M: Multiply>(format: &IntegerFormat, weights: Weights<'_>, tile: &mut Tile) {
     // SAFETY: passed on.
-    unsafe { M::enter(Starts { format, row }) }
-}
-
-struct Starts<'a, 'b> {
-    format: &'a IntegerFormat,
-    row: &'a mut TileRow<'b>,
-}
-
-impl Body for Starts<'_, '_> {
-    #[inline(always)]
-    unsafe fn run(self) {
-        let TileRow { values, starts, .. } = self.row;
-        let mut sixteens = [0i32; GROUPS];
-        for (sum, values) in sixteens.iter_mut().zip(values.as_chunks::<16>().0) {
-            *sum = -128 * values.iter().map(|value| i32::from(*value)).sum::<i32>();
-        }
-        match self.format.group {
-            16 => **starts = sixteens,
-            _ => (0..GROUPS / 2).for_each(|group| starts[group] = sixteens[2 * group] + sixteens[2 * group + 1]),
-        }
+    unsafe {
+        decode(format, weights, tile);
+        M::enter(Starts { group: format.group, rows: weights.rows, tile });
     }
 }
 
-/// Leaves a decoded row as it is.
-///
-/// # Safety
-/// None is needed.
-#[cfg(target_arch = "aarch64")]
-pub(super) unsafe fn finish_nothing(_: &IntegerFormat, _: &mut TileRow<'_>) {}
+struct Starts<'a> {
+    group: usize,
+    rows: usize,
+    tile: &'a mut Tile,
+}
+
+impl Body for Starts<'_> {
+    #[inline(always)]
+    unsafe fn run(self) {
+        let Starts { group, rows, tile } = self;
+        for (values, starts) in tile.values.iter().zip(&mut tile.starts).take(rows) {
+            let mut sixteens = [0i32; GROUPS];
+            for (sum, values) in sixteens.iter_mut().zip(values.as_chunks::<16>().0) {
+                *sum = -128 * values.iter().map(|value| i32::from(*value)).sum::<i32>();
+            }
+            match group {
+                16 => *starts = sixteens,
+                _ => (0..GROUPS / 2).for_each(|group| starts[group] = sixteens[2 * group] + sixteens[2 * group + 1]),
+            }
+        }
+    }
+}
 
 /// # Safety
 /// As [`super::StoreTile`].

@@ -8,7 +8,7 @@ mod avx512;
 
 use std::ops::Range;
 
-use super::tiles::{self, Extent, Partial, Results, TILE_ROWS, Tiled, prefetch};
+use super::tiles::{self, Extent, Partial, Results, TILE_ROWS, Tiled, Weights};
 use super::{SPAN, StoreTile, Task};
 use crate::isa::Isa;
 use crate::matmul::activation::{GROUP16 as GROUP, Int16Layout};
@@ -17,7 +17,7 @@ use crate::matmul::exact::PlainType;
 /// The product of half-precision tiles with panels, for one level.
 #[derive(Clone, Copy)]
 pub(in crate::matmul) struct HalfGemm {
-    decode: DecodeRow,
+    decode: DecodeTile,
     multiply: MultiplyTile,
     store: StoreTile,
     /// Whether products are summed by Winograd's way, as of eight bits: `super::avx512::inner_product` has the formula.
@@ -33,8 +33,8 @@ pub(super) struct Tile {
     starts: [[i32; SPAN / GROUP]; TILE_ROWS],
 }
 
-/// Brings a row's weights to integers.
-type DecodeRow = unsafe fn(bytes: &[u8], values: &mut [i16; SPAN], scales: &mut [f32; SPAN / GROUP]);
+/// Brings weights to the integers of the tile's first rows.
+type DecodeTile = unsafe fn(weights: Weights<'_>, tile: &mut Tile);
 /// As [`Tiled::multiply`].
 type MultiplyTile = unsafe fn(tile: &Tile, extent: Extent<'_, Int16Layout>, partial: *mut Partial);
 
@@ -43,24 +43,24 @@ impl HalfGemm {
 
     /// The kernels for F16 or BF16, where the level has them.
     pub fn new(weight: PlainType, isa: Isa) -> Option<HalfGemm> {
-        match (isa, weight) {
+        match isa {
             #[cfg(target_arch = "x86_64")]
-            (Isa::Avx512Vnni | Isa::Avx512Zen4, PlainType::F16) => {
-                Some(HalfGemm::avx512(avx512::decode::<avx512::F16>, isa))
-            }
+            Isa::Avx512Vnni => HalfGemm::avx512::<false>(weight),
             #[cfg(target_arch = "x86_64")]
-            (Isa::Avx512Vnni | Isa::Avx512Zen4, PlainType::Bf16) => {
-                Some(HalfGemm::avx512(avx512::decode::<avx512::Bf16>, isa))
-            }
+            Isa::Avx512Zen4 => HalfGemm::avx512::<true>(weight),
             _ => None,
         }
     }
 
     #[cfg(target_arch = "x86_64")]
-    fn avx512(decode: DecodeRow, isa: Isa) -> HalfGemm {
-        let winograd = isa == Isa::Avx512Zen4;
-        let multiply = if winograd { avx512::multiply::<true> } else { avx512::multiply::<false> };
-        HalfGemm { decode, multiply, store: super::avx512::store, winograd }
+    fn avx512<const WINOGRAD: bool>(weight: PlainType) -> Option<HalfGemm> {
+        let decode = match weight {
+            PlainType::F16 => avx512::decode::<avx512::F16, WINOGRAD>,
+            PlainType::Bf16 => avx512::decode::<avx512::Bf16, WINOGRAD>,
+            PlainType::F32 => return None,
+        };
+        let multiply = avx512::multiply::<WINOGRAD>;
+        Some(HalfGemm { decode, multiply, store: super::avx512::store, winograd: WINOGRAD })
     }
 
     /// # Safety
@@ -77,19 +77,9 @@ impl Tiled for HalfGemm {
     type Layout = Int16Layout;
 
     unsafe fn decode(&self, task: &Task<'_, Int16Layout>, rows: Range<usize>, cols: Range<usize>, tile: &mut Tile) {
-        let bytes = cols.start * size_of::<u16>()..cols.end * size_of::<u16>();
-        for (at, row) in rows.enumerate() {
-            let (values, scales) = (&mut tile.values[at], &mut tile.scales[at]);
-            let source = task.row(row);
-            prefetch(source.as_ptr().wrapping_add(bytes.end), bytes.len());
-            // SAFETY: the function was made for this machine's level.
-            unsafe { (self.decode)(&source[bytes.clone()], values, scales) };
-            #[cfg(target_arch = "x86_64")]
-            if self.winograd {
-                // SAFETY: as above.
-                unsafe { avx512::fill_starts(values, &mut tile.starts[at]) };
-            }
-        }
+        let weights = Weights::new(task, rows, cols, |cols| cols * size_of::<u16>());
+        // SAFETY: the function was made for this machine's level.
+        unsafe { (self.decode)(weights, tile) };
     }
 
     unsafe fn multiply(&self, tile: &mut Tile, extent: Extent<'_, Int16Layout>, partial: *mut Partial) {

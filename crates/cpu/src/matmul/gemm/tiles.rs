@@ -34,6 +34,55 @@ pub(super) struct Results<'a> {
     pub rows: Range<usize>,
 }
 
+/// The weights of a tile, as they are stored.
+#[derive(Clone, Copy)]
+pub(super) struct Weights<'a> {
+    /// From the tile's first row and column on.
+    from: &'a [u8],
+    row_bytes: usize,
+    /// Bytes of a row that the tile has.
+    bytes: usize,
+    /// How far on the next tile's are.
+    ahead: usize,
+    /// Rows in use.
+    pub rows: usize,
+}
+
+impl<'a> Weights<'a> {
+    /// Of a task, given the bytes that columns take.
+    pub fn new<L: PanelLayout>(
+        task: &Task<'a, L>,
+        rows: Range<usize>,
+        cols: Range<usize>,
+        bytes: impl Fn(usize) -> usize,
+    ) -> Weights<'a> {
+        let (start, end) = (bytes(cols.start), bytes(cols.end));
+        let ahead = if cols.end < task.layout.cols() { end - start } else { TILE_ROWS * task.row_bytes - start };
+        let from = &task.weights[rows.start * task.row_bytes + start..];
+        Weights { from, row_bytes: task.row_bytes, bytes: end - start, ahead, rows: rows.len() }
+    }
+
+    /// Bytes of a row.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The same with `bytes` of a row, a number that the compiler knows.
+    #[inline(always)]
+    pub fn of_bytes(self, bytes: usize) -> Weights<'a> {
+        Weights { bytes, ..self }
+    }
+
+    /// The bytes of a row; asks for those of the next tile's, which lie too far from this one's next row for the processor
+    /// to guess.
+    #[inline(always)]
+    pub fn row(&self, row: usize) -> &'a [u8] {
+        let bytes = &self.from[row * self.row_bytes..][..self.bytes];
+        prefetch(bytes.as_ptr().wrapping_add(self.ahead), self.bytes);
+        bytes
+    }
+}
+
 /// Which columns and panels a tile meets.
 #[derive(Clone, Copy)]
 pub(super) struct Extent<'a, L = Int8Layout> {
@@ -154,14 +203,17 @@ pub(super) unsafe fn run<T: Tiled>(tiles: &T, task: Task<'_, T::Layout>, rows: R
     }
 }
 
-/// Asks for the cache lines of the next columns, which lie too far from the next row's for the processor to guess.
+/// Asks for bytes, for the second cache level.
 #[inline(always)]
-pub(super) fn prefetch(from: *const u8, bytes: usize) {
+fn prefetch(from: *const u8, bytes: usize) {
     #[cfg(target_arch = "x86_64")]
-    for at in (0..bytes + 64).step_by(64) {
+    {
         use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-        // SAFETY: prefetching never faults.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(from.wrapping_add(at).cast()) };
+        let before = from.addr() % 64;
+        for line in (0..before + bytes).step_by(64) {
+            // SAFETY: prefetching never faults.
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(from.wrapping_sub(before).wrapping_add(line).cast()) };
+        }
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = (from, bytes);

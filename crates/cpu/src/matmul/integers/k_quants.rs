@@ -1,7 +1,7 @@
 //! The super-blocks of 256 elements with integer sub-block scales: Q2_K to Q6_K and IQ4_XS.
 
 use super::tables::IQ4_VALUES;
-use super::{IntegerBlock, Offsets, SubFactors, SubScaled, decode_sub_scaled, half_at};
+use super::{IntegerBlock, Offsets, SubFactors, SubScaled, decode_sub_scaled, half_at, half_bits_at};
 
 pub(crate) struct Q2K;
 pub(crate) struct Q3K;
@@ -9,6 +9,9 @@ pub(crate) struct Q4K;
 pub(crate) struct Q5K;
 pub(crate) struct Q6K;
 pub(super) struct Iq4Xs;
+
+/// The sign of a half-precision number: minimums are stored without.
+const SIGN: u16 = 0x8000;
 
 impl IntegerBlock for Q2K {
     const LEN: usize = 256;
@@ -30,7 +33,7 @@ impl SubScaled for Q2K {
             sub_scales[group] = i16::from(block[group] & 15);
             sub_offsets[group] = i16::from(block[group] >> 4);
         }
-        SubFactors { scales: half_at(block, 80), offsets: -half_at(block, 82) }
+        SubFactors { scales: half_bits_at(block, 80), offsets: half_bits_at(block, 82) ^ SIGN }
     }
 
     #[inline(always)]
@@ -70,7 +73,7 @@ impl SubScaled for Q3K {
                 *sub_scale = i16::from(low | (high << 4)) - 32;
             }
         }
-        SubFactors { scales: half_at(block, 108), offsets: 0.0 }
+        SubFactors { scales: half_bits_at(block, 108), offsets: 0 }
     }
 
     #[inline(always)]
@@ -171,7 +174,7 @@ impl SubScaled for Q6K {
         for (sub_scale, byte) in sub_scales.iter_mut().zip(&block[192..208]) {
             *sub_scale = i16::from(*byte as i8);
         }
-        SubFactors { scales: half_at(block, 208), offsets: 0.0 }
+        SubFactors { scales: half_bits_at(block, 208), offsets: 0 }
     }
 
     #[inline(always)]
@@ -240,5 +243,5 @@ fn six_bit_scales(block: &[u8], sub_scales: &mut [i16], sub_offsets: &mut [i16])
         sub_scales[group + 4] = i16::from((packed[group + 8] & 15) | ((packed[group] >> 6) << 4));
         sub_offsets[group + 4] = i16::from((packed[group + 8] >> 4) | ((packed[group + 4] >> 6) << 4));
     }
-    SubFactors { scales: half_at(block, 0), offsets: -half_at(block, 2) }
+    SubFactors { scales: half_bits_at(block, 0), offsets: half_bits_at(block, 2) ^ SIGN }
 }

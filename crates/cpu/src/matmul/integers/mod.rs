@@ -59,11 +59,11 @@ pub(crate) trait SubScaled: IntegerBlock {
     fn values(block: &[u8], values: &mut [i8]);
 }
 
-/// What the integers of a block are multiplied with.
+/// What the integers of a block are multiplied with, in half precision.
 pub(crate) struct SubFactors {
-    pub scales: f32,
+    pub scales: u16,
     /// Zero where there are no offsets.
-    pub offsets: f32,
+    pub offsets: u16,
 }
 
 /// [`IntegerBlock::decode`] of such an encoding.
@@ -72,12 +72,13 @@ fn decode_sub_scaled<B: SubScaled>(block: &[u8], values: &mut [i8], scales: &mut
     let (mut sub_scales, mut sub_offsets) = ([0; SPAN / 16], [0; SPAN / 16]);
     let groups = SPAN / B::GROUP;
     let factors = B::sub_scales(block, &mut sub_scales[..groups], &mut sub_offsets[..groups]);
+    let (of_scales, of_offsets) = (half_to_f32(factors.scales), half_to_f32(factors.offsets));
     for (scale, sub_scale) in scales.iter_mut().zip(sub_scales) {
-        *scale = factors.scales * f32::from(sub_scale);
+        *scale = of_scales * f32::from(sub_scale);
     }
     if B::OFFSETS == Offsets::PerGroup {
         for (offset, sub_offset) in offsets.iter_mut().zip(sub_offsets) {
-            *offset = factors.offsets * f32::from(sub_offset);
+            *offset = of_offsets * f32::from(sub_offset);
         }
     }
     B::values(block, values);
@@ -269,7 +270,13 @@ pub(crate) fn half_to_f32(bits: u16) -> f32 {
 /// Reads a little-endian half-precision number at `at`.
 #[inline(always)]
 fn half_at(block: &[u8], at: usize) -> f32 {
-    half_to_f32(u16::from_le_bytes([block[at], block[at + 1]]))
+    half_to_f32(half_bits_at(block, at))
+}
+
+/// The bits of one.
+#[inline(always)]
+fn half_bits_at(block: &[u8], at: usize) -> u16 {
+    u16::from_le_bytes([block[at], block[at + 1]])
 }
 
 #[cfg(test)]

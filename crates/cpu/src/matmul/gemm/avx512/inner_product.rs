@@ -7,7 +7,7 @@
 
 use std::arch::x86_64::*;
 
-use super::super::{GROUPS, Tile, TileRow};
+use super::super::{GROUPS, Tile};
 use super::by_groups;
 use crate::matmul::activation::{PanelView, Panels, TOKENS_PER_PANEL};
 use crate::matmul::integers::SPAN;
@@ -22,11 +22,11 @@ pub(super) trait InnerProduct {
     /// The panels for weights of a range.
     fn panels(smallest: i32, largest: i32) -> Panels;
 
-    /// Fills the start values of a row's groups of `group` values, 16 or 32.
+    /// The start values of a row's groups of `group` values, 16 or 32.
     ///
     /// # Safety
     /// The machine has AVX-512 VNNI.
-    unsafe fn fill_starts(row: &mut TileRow<'_>, group: usize);
+    unsafe fn starts(row: [__m512i; 4], group: usize) -> __m512i;
 
     /// The integer products of a group of `LEN` elements for `R` rows and `C` panels; `group` is that of the tile. Where
     /// `STARTS_LATER`, which only `ADDS_LATER` allows, they lack the start values of the tile.
@@ -58,9 +58,9 @@ impl InnerProduct for Direct {
     }
 
     #[inline(always)]
-    unsafe fn fill_starts(row: &mut TileRow<'_>, group: usize) {
+    unsafe fn starts(row: [__m512i; 4], group: usize) -> __m512i {
         // SAFETY: the caller vouches for the machine.
-        unsafe { fill_starts_raised(row, group) }
+        unsafe { starts_of_raised(row, group) }
     }
 
     #[inline(always)]
@@ -105,9 +105,9 @@ impl InnerProduct for Winograd {
     }
 
     #[inline(always)]
-    unsafe fn fill_starts(row: &mut TileRow<'_>, group: usize) {
+    unsafe fn starts(row: [__m512i; 4], group: usize) -> __m512i {
         // SAFETY: the caller vouches for the machine.
-        unsafe { fill_starts_of_pairs(row, group) }
+        unsafe { starts_of_pairs(row, group) }
     }
 
     #[inline(always)]
@@ -159,33 +159,26 @@ impl InnerProduct for Winograd {
 /// Less 128 times the sum of the values.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn fill_starts_raised(row: &mut TileRow<'_>, group: usize) {
+fn starts_of_raised(row: [__m512i; 4], group: usize) -> __m512i {
     let mut eights = [_mm512_setzero_si512(); 4];
-    for (eights, values) in eights.iter_mut().zip(row.values.as_chunks::<64>().0) {
-        // SAFETY: the chunk has 64 bytes.
-        let raised = _mm512_xor_si512(unsafe { _mm512_loadu_si512(values.as_ptr().cast()) }, _mm512_set1_epi8(-128));
+    for (eights, values) in eights.iter_mut().zip(row) {
+        let raised = _mm512_xor_si512(values, _mm512_set1_epi8(-128));
         *eights = _mm512_sad_epu8(raised, _mm512_setzero_si512());
     }
     let raised = by_groups(eights, group);
-    let starts = _mm512_slli_epi32::<7>(_mm512_sub_epi32(_mm512_set1_epi32(128 * group as i32), raised));
-    // SAFETY: the array has sixteen numbers.
-    unsafe { _mm512_storeu_si512(row.starts.as_mut_ptr().cast(), starts) };
+    _mm512_slli_epi32::<7>(_mm512_sub_epi32(_mm512_set1_epi32(128 * group as i32), raised))
 }
 
 /// Less the products of each eight's first four values and second four raised by 128.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn fill_starts_of_pairs(row: &mut TileRow<'_>, group: usize) {
+fn starts_of_pairs(row: [__m512i; 4], group: usize) -> __m512i {
     let mut eights = [_mm512_setzero_si512(); 4];
-    for (eights, values) in eights.iter_mut().zip(row.values.as_chunks::<64>().0) {
-        // SAFETY: the chunk has 64 bytes.
-        let values = unsafe { _mm512_loadu_si512(values.as_ptr().cast()) };
+    for (eights, values) in eights.iter_mut().zip(row) {
         let others = _mm512_shuffle_epi32::<0b10_11_00_01>(values);
         let raised = _mm512_xor_si512(others, _mm512_set1_epi8(-128));
         let products = _mm512_dpbusd_epi32(_mm512_setzero_si512(), raised, values);
         *eights = _mm512_maskz_mov_epi32(0x5555, products);
     }
-    let starts = _mm512_sub_epi32(_mm512_setzero_si512(), by_groups(eights, group));
-    // SAFETY: the array has sixteen numbers.
-    unsafe { _mm512_storeu_si512(row.starts.as_mut_ptr().cast(), starts) };
+    _mm512_sub_epi32(_mm512_setzero_si512(), by_groups(eights, group))
 }

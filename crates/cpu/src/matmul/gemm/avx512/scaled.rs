@@ -10,9 +10,9 @@ use std::marker::PhantomData;
 
 use super::super::{
     ActivationScales, Extent, GROUPS, Legacy, Legacy16, LegacyOffset, MultiplyTile, Partial, Scaling, Super16,
-    Super16Offset, Super32, Super32Offset, Tile, TileRow,
+    Super16Offset, Super32, Super32Offset, Tile, Weights,
 };
-use super::{InnerProduct, MicroKernel, add_to_partial, middle, multiply_tile, prefetch_partial};
+use super::{InnerProduct, MicroKernel, add_to_partial, load, middle, multiply_tile, prefetch_partial, store_values};
 use crate::matmul::activation::{PanelView, SCALE_BITS, TOKENS_PER_PANEL};
 use crate::matmul::integers::{IntegerFormat, Offsets};
 
@@ -102,35 +102,75 @@ impl<S: Scaling, D: InnerProduct> MicroKernel for Scaled<S, D> {
 }
 
 /// What is taken off each value.
-fn centre<D: InnerProduct>(format: &IntegerFormat) -> i8 {
+pub(super) fn centre<D: InnerProduct>(format: &IntegerFormat) -> i8 {
     match format.offsets {
         Offsets::PerGroup if D::CENTRES => middle((format.smallest, format.largest)) as i8,
         _ => 0,
     }
 }
 
-/// Smallest and largest value of a finished row.
+/// Smallest and largest value of a decoded row.
 pub(super) fn range<D: InnerProduct>(format: &IntegerFormat) -> (i32, i32) {
     let centred = |value| i32::from(value) - i32::from(centre::<D>(format));
     (centred(format.smallest), centred(format.largest))
 }
 
-/// Centres a decoded row and fills its start values.
+/// Decodes weights as their format does, and brings them to the form that is multiplied.
 ///
 /// # Safety
-/// The machine has AVX-512 with VNNI.
+/// As [`super::DecodeTile`], on a machine with AVX-512 VNNI.
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-pub(super) unsafe fn finish<D: InnerProduct>(format: &IntegerFormat, row: &mut TileRow<'_>) {
-    let centre = centre::<D>(format);
-    if centre != 0 {
-        row.values.iter_mut().for_each(|value| *value = value.wrapping_sub(centre));
-        for (offset, scale) in row.offsets.iter_mut().zip(&*row.scales) {
-            *offset += f32::from(centre) * scale;
+pub(super) unsafe fn decode<D: InnerProduct>(format: &IntegerFormat, weights: Weights<'_>, tile: &mut Tile) {
+    // SAFETY: the caller vouches for the machine; a row of the tile has sixteen groups.
+    unsafe {
+        super::super::decode(format, weights, tile);
+        // Not row by row: what a row's decoding stored is by then in the cache, where vectors of any length find it.
+        for row in 0..weights.rows {
+            let scales = _mm512_loadu_ps(tile.scales[row].as_ptr());
+            let offsets = _mm512_loadu_ps(tile.offsets[row].as_ptr());
+            let decoded = Row { values: load(&tile.values[row]), scales, offsets };
+            finish::<D>(decoded, centre::<D>(format), format.group, !format.has_super_blocks(), tile, row);
         }
     }
-    // SAFETY: the caller vouches for the machine.
-    unsafe { D::fill_starts(row, format.group) };
-    if !format.has_super_blocks() {
-        row.starts.iter_mut().for_each(|start| *start = start.wrapping_add(RAISE.to_bits() as i32));
+}
+
+/// A row as it is decoded.
+pub(super) struct Row {
+    pub values: [__m512i; 4],
+    pub scales: __m512,
+    pub offsets: __m512,
+}
+
+/// Keeps a row, with `centre` taken off its values, in groups of `group` values; their start values may have the bits of
+/// [`RAISE`].
+///
+/// # Safety
+/// The machine has AVX-512 VNNI.
+#[inline(always)]
+pub(super) unsafe fn finish<D: InnerProduct>(
+    row: Row,
+    centre: i8,
+    group: usize,
+    raise: bool,
+    tile: &mut Tile,
+    at: usize,
+) {
+    let Row { mut values, scales, mut offsets } = row;
+    // SAFETY: the caller vouches for the machine; a row of the tile has sixteen groups.
+    unsafe {
+        if centre != 0 {
+            for values in &mut values {
+                *values = _mm512_sub_epi8(*values, _mm512_set1_epi8(centre));
+            }
+            offsets = _mm512_add_ps(offsets, _mm512_mul_ps(_mm512_set1_ps(centre.into()), scales));
+        }
+        store_values(values, &mut tile.values[at]);
+        let mut starts = D::starts(values, group);
+        if raise {
+            starts = _mm512_add_epi32(starts, _mm512_set1_epi32(RAISE.to_bits() as i32));
+        }
+        _mm512_storeu_ps(tile.scales[at].as_mut_ptr(), scales);
+        _mm512_storeu_ps(tile.offsets[at].as_mut_ptr(), offsets);
+        _mm512_storeu_si512(tile.starts[at].as_mut_ptr().cast(), starts);
     }
 }

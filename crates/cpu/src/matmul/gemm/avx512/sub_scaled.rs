@@ -7,16 +7,22 @@
 //! Offsets are integers times a factor too, and meet the sums of two groups' activations at once. Where values were
 //! moved, an offset has parts of two factors; then it is rounded to 16 bits of the largest that the block could have.
 
+mod values;
+
 use std::arch::x86_64::*;
 use std::marker::PhantomData;
 
 use ascua_gguf::TensorType;
 
-use super::super::{Extent, GROUPS, Partial, Tile, TileRow};
-use super::{InnerProduct, Kernels, MicroKernel, add_to_partial, middle, multiply_tile, prefetch_partial};
+use super::super::{Extent, GROUPS, Partial, Tile, Weights};
+use super::{
+    InnerProduct, Kernels, MicroKernel, add_to_partial, by_groups, middle, multiply_tile, prefetch_partial,
+    store_values,
+};
 use crate::matmul::activation::{PanelView, TOKENS_PER_PANEL};
 use crate::matmul::integers::{IntegerFormat, Offsets, Q2K, Q3K, Q4K, Q5K, Q6K, SPAN, SubScaled};
 use crate::scales::group_factors;
+use values::Vectors;
 
 /// The largest magnitude of activations.
 const LARGEST_X: i32 = 127;
@@ -39,14 +45,9 @@ pub(super) fn kernels<D: InnerProduct>(weight: TensorType) -> Option<Kernels> {
     })
 }
 
-fn of<B: SubScaled, D: InnerProduct>() -> Kernels {
+fn of<B: Vectors, D: InnerProduct>() -> Kernels {
     let range = [B::RANGE.0, B::RANGE.1].map(|value| i32::from(value) - Centred::<B>::CENTRE);
-    Kernels {
-        decode: decode::<B>,
-        finish: finish::<B, D>,
-        multiply: multiply_tile::<Integers<B, D>>,
-        range: (range[0], range[1]),
-    }
+    Kernels { decode: decode::<B, D>, multiply: multiply_tile::<Integers<B, D>>, range: (range[0], range[1]) }
 }
 
 struct Integers<B, D>(PhantomData<(B, D)>);
@@ -240,93 +241,96 @@ unsafe fn products<
 }
 
 /// # Safety
-/// As [`DecodeRow`]: the bytes are a whole block, the machine has AVX-512 VNNI.
+/// As [`super::DecodeTile`], on a machine with AVX-512 VNNI.
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-unsafe fn decode<B: SubScaled>(_: &IntegerFormat, block: &[u8], row: &mut TileRow<'_>) {
-    let block = &block[..B::BYTES];
+unsafe fn decode<B: Vectors, D: InnerProduct>(_: &IntegerFormat, weights: Weights<'_>, tile: &mut Tile) {
+    let weights = weights.of_bytes(B::BYTES);
+    for row in 0..weights.rows {
+        let block = weights.row(row);
+        // SAFETY: the caller vouches for the machine.
+        unsafe {
+            decode_scales::<B>(block, tile, row);
+            decode_values::<B, D>(block, tile, row);
+        }
+    }
+}
+
+/// Scales and offsets of a row, as integers and factors and as products.
+///
+/// # Safety
+/// The block is whole, the machine has AVX-512 VNNI.
+#[inline(always)]
+unsafe fn decode_scales<B: SubScaled>(block: &[u8], tile: &mut Tile, row: usize) {
     let (mut sub_scales, mut sub_offsets) = ([0i16; GROUPS], [0i16; GROUPS]);
     let groups = SPAN / B::GROUP;
     let factors = B::sub_scales(block, &mut sub_scales[..groups], &mut sub_offsets[..groups]);
-    // Not into the row at once: the compiler does not know that it lies apart from the block, and would go by bytes.
-    let mut values = [0i8; SPAN];
-    B::values(block, &mut values);
-    *row.values = values;
-    *row.factor = factors.scales;
-    // SAFETY: each array has sixteen elements.
+    let factors = i32::from(factors.scales) | i32::from(factors.offsets) << 16;
+    // SAFETY: the caller vouches for the machine, and each array has sixteen elements.
     unsafe {
+        let factors = _mm_cvtph_ps(_mm_cvtsi32_si128(factors));
+        let (of_scales, of_offsets) = (_mm_cvtss_f32(factors), _mm_cvtss_f32(_mm_movehdup_ps(factors)));
         let sub_scales = _mm256_loadu_si256(sub_scales.as_ptr().cast());
         // The lower halves; the upper are zero.
-        _mm512_storeu_si512(row.sub_scales.as_mut_ptr().cast(), _mm512_cvtepu16_epi32(sub_scales));
+        _mm512_storeu_si512(tile.sub_scales[row].as_mut_ptr().cast(), _mm512_cvtepu16_epi32(sub_scales));
         let sub_scales = _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(sub_scales));
-        let times = |v, factor| _mm512_mul_ps(v, _mm512_set1_ps(factor));
-        _mm512_storeu_ps(row.scales.as_mut_ptr(), times(sub_scales, factors.scales));
+        _mm512_storeu_ps(tile.scales[row].as_mut_ptr(), _mm512_mul_ps(sub_scales, _mm512_set1_ps(of_scales)));
+        tile.factors[row] = of_scales;
+        if B::OFFSETS == Offsets::None {
+            tile.offsets[row] = [0.0; GROUPS];
+            return;
+        }
         let mut integers = _mm256_loadu_si256(sub_offsets.as_ptr().cast());
-        let mut offsets = times(_mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(integers)), factors.offsets);
-        *row.offset_factor = factors.offsets;
+        let offsets = _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(integers));
+        let mut offsets = _mm512_mul_ps(offsets, _mm512_set1_ps(of_offsets));
+        let mut offset_factor = of_offsets;
         if Centred::<B>::CENTRE != 0 {
-            let of_centre = Centred::<B>::CENTRE as f32 * factors.scales;
+            let of_centre = Centred::<B>::CENTRE as f32 * of_scales;
             offsets = _mm512_fmadd_ps(sub_scales, _mm512_set1_ps(of_centre), offsets);
-            let most = LARGEST_SUB * (of_centre.abs() + factors.offsets.abs());
+            let most = LARGEST_SUB * (of_centre.abs() + of_offsets.abs());
             let (factor, inverse) = group_factors(most, OFFSET_LEVELS);
-            integers = _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(times(offsets, inverse)));
-            *row.offset_factor = factor;
+            let levels = _mm512_mul_ps(offsets, _mm512_set1_ps(inverse));
+            integers = _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(levels));
+            offset_factor = factor;
         }
-        _mm512_storeu_ps(row.offsets.as_mut_ptr(), offsets);
-        _mm256_storeu_si256(row.offset_integers.as_mut_ptr().cast(), integers);
+        _mm512_storeu_ps(tile.offsets[row].as_mut_ptr(), offsets);
+        _mm256_storeu_si256(tile.offset_integers[row].as_mut_ptr().cast(), integers);
+        tile.offset_factors[row] = offset_factor;
     }
 }
 
+/// Values of a row, centred, and what is known of them by groups: start values and sums of squares. The row's scales are
+/// there.
+///
 /// # Safety
-/// As [`FinishRow`], on a machine with AVX-512 VNNI.
-#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-unsafe fn finish<B: SubScaled, D: InnerProduct>(_: &IntegerFormat, row: &mut TileRow<'_>) {
-    let centre = Centred::<B>::CENTRE as i8;
-    let mut fours = [_mm512_setzero_si512(); 4];
-    for (values, fours) in row.values.as_chunks_mut::<64>().0.iter_mut().zip(&mut fours) {
-        // SAFETY: the chunk has 64 values.
-        unsafe {
-            let centred = _mm512_sub_epi8(_mm512_loadu_si512(values.as_ptr().cast()), _mm512_set1_epi8(centre));
-            if centre != 0 {
-                _mm512_storeu_si512(values.as_mut_ptr().cast(), centred);
+/// The block is whole, the machine has AVX-512 VNNI.
+#[inline(always)]
+unsafe fn decode_values<B: Vectors, D: InnerProduct>(block: &[u8], tile: &mut Tile, row: usize) {
+    // SAFETY: the caller vouches for the block and the machine.
+    let mut values = unsafe { B::vectors(block.as_ptr()) };
+    // SAFETY: the caller vouches for the machine; the arrays have sixteen numbers, sub-scales of no group are zero.
+    unsafe {
+        for values in &mut values {
+            *values = _mm512_sub_epi8(*values, _mm512_set1_epi8(Centred::<B>::CENTRE as i8));
+        }
+        store_values(values, &mut tile.values[row]);
+        let starts = D::starts(values, B::GROUP);
+        _mm512_storeu_si512(tile.starts[row].as_mut_ptr().cast(), starts);
+        if Integers::<B, D>::STARTS_LATER {
+            let sub_scales = _mm512_loadu_si512(tile.sub_scales[row].as_ptr().cast());
+            // With a sign each, from the lower halves.
+            let sub_scales = _mm512_srai_epi32::<16>(_mm512_slli_epi32::<16>(sub_scales));
+            tile.totals[row] = _mm512_reduce_add_epi32(_mm512_mullo_epi32(sub_scales, starts));
+        }
+        if !Centred::<B>::ALWAYS_FIT {
+            let mut eights = values;
+            for eights in &mut eights {
+                let magnitudes = _mm512_abs_epi8(*eights);
+                let twos = _mm512_maddubs_epi16(magnitudes, magnitudes);
+                let fours = _mm512_madd_epi16(twos, _mm512_set1_epi16(1));
+                *eights = _mm512_maskz_add_epi32(0x5555, fours, _mm512_srli_epi64::<32>(fours));
             }
-            let magnitudes = _mm512_abs_epi8(centred);
-            let twos = _mm512_maddubs_epi16(magnitudes, magnitudes);
-            *fours = _mm512_madd_epi16(twos, _mm512_set1_epi16(1));
+            let squares = by_groups(eights, B::GROUP);
+            _mm512_storeu_ps(tile.squares[row].as_mut_ptr(), _mm512_cvtepi32_ps(squares));
         }
     }
-    // SAFETY: the caller vouches for the machine.
-    unsafe { D::fill_starts(row, B::GROUP) };
-    if Integers::<B, D>::STARTS_LATER {
-        // SAFETY: the arrays have sixteen numbers; sub-scales of no group are zero.
-        let (sub_scales, starts) = unsafe {
-            let sub_scales = _mm512_loadu_si512(row.sub_scales.as_ptr().cast());
-            (sub_scales, _mm512_loadu_si512(row.starts.as_ptr().cast()))
-        };
-        // With a sign each, from the lower halves.
-        let sub_scales = _mm512_srai_epi32::<16>(_mm512_slli_epi32::<16>(sub_scales));
-        *row.total = _mm512_reduce_add_epi32(_mm512_mullo_epi32(sub_scales, starts));
-    }
-    if !Centred::<B>::ALWAYS_FIT {
-        let sixteens = sums_of_two(sums_of_two(fours[0], fours[1]), sums_of_two(fours[2], fours[3]));
-        let squares = match B::GROUP {
-            16 => sixteens,
-            _ => sums_of_two(sixteens, _mm512_setzero_si512()),
-        };
-        // SAFETY: the array has sixteen numbers.
-        unsafe { _mm512_storeu_ps(row.squares.as_mut_ptr(), _mm512_cvtepi32_ps(squares)) };
-    }
-}
-
-/// Sums of neighbours: eight from each of the two.
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn sums_of_two(a: __m512i, b: __m512i) -> __m512i {
-    let pairs = |v| _mm512_cvtepi64_epi32(_mm512_add_epi32(v, _mm512_srli_epi64::<32>(v)));
-    join(pairs(a), pairs(b))
-}
-
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn join(low: __m256i, high: __m256i) -> __m512i {
-    _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high)
 }

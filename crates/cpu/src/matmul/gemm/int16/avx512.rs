@@ -3,16 +3,21 @@
 use std::arch::asm;
 use std::arch::x86_64::*;
 
-use super::{Extent, GROUP, Int16Layout, Partial, SPAN, TILE_ROWS, Tile};
+use super::{Extent, GROUP, Int16Layout, Partial, SPAN, TILE_ROWS, Tile, Weights};
 use crate::matmul::activation::{LARGEST16, Panel16, TOKENS_PER_PANEL};
 use crate::matmul::gemm::avx512::prefetch_results;
 use crate::scales::group_factors;
 
-/// How sixteen weights of 16 bits become F32.
+/// How weights of 16 bits become F32.
 pub(super) trait Half {
     /// # Safety
     /// The machine has AVX-512.
-    unsafe fn widen(halves: __m256i) -> __m512;
+    unsafe fn widen(half: u16) -> f32;
+    /// 32 weights times `inverse`, rounded to integers, of which none needs more than 16 bits.
+    ///
+    /// # Safety
+    /// The machine has AVX-512.
+    unsafe fn integers(halves: __m512i, inverse: __m512) -> __m512i;
 }
 
 pub(super) struct F16;
@@ -21,44 +26,75 @@ pub(super) struct Bf16;
 
 impl Half for F16 {
     #[inline(always)]
-    unsafe fn widen(halves: __m256i) -> __m512 {
+    unsafe fn widen(half: u16) -> f32 {
         // SAFETY: the caller vouches for the machine.
-        unsafe { _mm512_cvtph_ps(halves) }
+        unsafe { _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(half.into()))) }
+    }
+
+    #[inline(always)]
+    unsafe fn integers(halves: __m512i, inverse: __m512) -> __m512i {
+        // SAFETY: as above.
+        unsafe {
+            let low = _mm512_cvtph_ps(_mm512_castsi512_si256(halves));
+            let high = _mm512_cvtph_ps(_mm512_extracti64x4_epi64::<1>(halves));
+            let low = _mm512_cvtps_epi32(_mm512_mul_ps(low, inverse));
+            let high = _mm512_cvtps_epi32(_mm512_mul_ps(high, inverse));
+            // Quarters of the two alternate.
+            let order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+            _mm512_permutexvar_epi64(order, _mm512_packs_epi32(low, high))
+        }
     }
 }
 
 impl Half for Bf16 {
     #[inline(always)]
-    unsafe fn widen(halves: __m256i) -> __m512 {
+    unsafe fn widen(half: u16) -> f32 {
+        f32::from_bits(u32::from(half) << 16)
+    }
+
+    #[inline(always)]
+    unsafe fn integers(halves: __m512i, inverse: __m512) -> __m512i {
         // SAFETY: as above.
-        unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(halves))) }
+        unsafe {
+            let even = _mm512_castsi512_ps(_mm512_slli_epi32::<16>(halves));
+            let odd = _mm512_castsi512_ps(_mm512_and_si512(halves, _mm512_set1_epi32(!0xffff)));
+            let even = _mm512_cvtps_epi32(_mm512_mul_ps(even, inverse));
+            let odd = _mm512_cvtps_epi32(_mm512_mul_ps(odd, inverse));
+            _mm512_mask_blend_epi16(0xaaaa_aaaa, even, _mm512_slli_epi32::<16>(odd))
+        }
     }
 }
 
-/// Brings a row of up to [`SPAN`] weights to integers; a group that is not finite gets a scale that is not.
+/// Brings weights to integers; a group that is not finite gets a scale that is not.
 ///
 /// # Safety
-/// The machine has AVX-512.
-#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
-pub(super) unsafe fn decode<H: Half>(bytes: &[u8], values: &mut [i16; SPAN], scales: &mut [f32; SPAN / GROUP]) {
-    let groups = values.as_chunks_mut::<GROUP>().0.iter_mut().zip(scales);
-    for (bytes, (values, scale)) in bytes.chunks(GROUP * size_of::<u16>()).zip(groups) {
-        let mut padded = [0; GROUP * size_of::<u16>()];
-        let bytes = bytes.try_into().unwrap_or_else(|_| {
-            padded[..bytes.len()].copy_from_slice(bytes);
-            &padded
-        });
-        // SAFETY: the caller vouches for the machine.
-        *scale = unsafe { decode_group::<H>(bytes, values) };
+/// As [`super::DecodeTile`], on a machine with AVX-512 VNNI.
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+pub(super) unsafe fn decode<H: Half, const WINOGRAD: bool>(weights: Weights<'_>, tile: &mut Tile) {
+    for row in 0..weights.rows {
+        let groups = weights.row(row).chunks(GROUP * size_of::<u16>()).enumerate();
+        for (group, bytes) in groups {
+            let mut padded = [0; GROUP * size_of::<u16>()];
+            let bytes = bytes.try_into().unwrap_or_else(|_| {
+                padded[..bytes.len()].copy_from_slice(bytes);
+                &padded
+            });
+            let values = &mut tile.values[row].as_chunks_mut().0[group];
+            // SAFETY: the caller vouches for the machine.
+            tile.scales[row][group] = unsafe { decode_group::<H>(bytes, values) };
+            if WINOGRAD {
+                tile.starts[row][group] = start(values);
+            }
+        }
     }
 }
 
 /// Brings a group to integers, and gives its scale.
 ///
 /// # Safety
-/// The machine has AVX-512.
+/// The machine has AVX-512 VNNI.
 #[inline]
-#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 unsafe fn decode_group<H: Half>(bytes: &[u8; GROUP * size_of::<u16>()], values: &mut [i16; GROUP]) -> f32 {
     let vectors = bytes.as_chunks::<64>().0;
     // As integers, magnitudes order like the floats, and infinities and NaN come last.
@@ -72,42 +108,32 @@ unsafe fn decode_group<H: Half>(bytes: &[u8; GROUP * size_of::<u16>()], values: 
     let largest = _mm_max_epu16(_mm256_castsi256_si128(largest), _mm256_extracti128_si256::<1>(largest));
     // There is an instruction for the smallest.
     let ones = _mm_set1_epi16(-1);
-    let largest = _mm_xor_si128(_mm_minpos_epu16(_mm_xor_si128(largest, ones)), ones);
+    let largest = _mm_extract_epi16::<0>(_mm_xor_si128(_mm_minpos_epu16(_mm_xor_si128(largest, ones)), ones));
     // SAFETY: the caller vouches for the machine.
-    let largest = unsafe { _mm512_cvtss_f32(H::widen(_mm256_zextsi128_si256(largest))) };
-    let (scale, inverse) = group_factors(largest, LARGEST16);
+    let (scale, inverse) = group_factors(unsafe { H::widen(largest as u16) }, LARGEST16);
     let inverse = _mm512_set1_ps(inverse);
     for (vector, values) in vectors.iter().zip(values.as_chunks_mut::<32>().0) {
         // SAFETY: the chunks have 64 bytes and 32 numbers.
         unsafe {
-            let integers = |halves| _mm512_cvtps_epi32(_mm512_mul_ps(H::widen(halves), inverse));
-            let low = integers(_mm256_loadu_si256(vector.as_ptr().cast()));
-            let high = integers(_mm256_loadu_si256(vector.as_ptr().add(32).cast()));
-            // Quarters of the two alternate.
-            let order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
-            let packed = _mm512_permutexvar_epi64(order, _mm512_packs_epi32(low, high));
-            _mm512_storeu_si512(values.as_mut_ptr().cast(), packed);
+            let integers = H::integers(_mm512_loadu_si512(vector.as_ptr().cast()), inverse);
+            _mm512_storeu_si512(values.as_mut_ptr().cast(), integers);
         }
     }
     scale
 }
 
-/// Fills the start values of a decoded row: less the products of each four's first and second two values.
-///
-/// # Safety
-/// The machine has AVX-512 VNNI.
+/// The start value of a decoded group: less the products of each four's first and second two values.
+#[inline]
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-pub(super) unsafe fn fill_starts(values: &[i16; SPAN], starts: &mut [i32; SPAN / GROUP]) {
-    for (values, start) in values.as_chunks::<GROUP>().0.iter().zip(starts) {
-        let mut sums = _mm512_setzero_si512();
-        for values in values.as_chunks::<32>().0 {
-            // SAFETY: the chunk has 32 values.
-            let values = unsafe { _mm512_loadu_si512(values.as_ptr().cast()) };
-            sums = _mm512_dpwssd_epi32(sums, values, _mm512_shuffle_epi32::<0b10_11_00_01>(values));
-        }
-        // Every other lane has the same sum as its neighbour.
-        *start = _mm512_mask_reduce_add_epi32(0x5555, sums).wrapping_neg();
+fn start(values: &[i16; GROUP]) -> i32 {
+    let mut sums = _mm512_setzero_si512();
+    for values in values.as_chunks::<32>().0 {
+        // SAFETY: the chunk has 32 values.
+        let values = unsafe { _mm512_loadu_si512(values.as_ptr().cast()) };
+        sums = _mm512_dpwssd_epi32(sums, values, _mm512_shuffle_epi32::<0b10_11_00_01>(values));
     }
+    // Every other lane has the same sum as its neighbour.
+    _mm512_mask_reduce_add_epi32(0x5555, sums).wrapping_neg()
 }
 
 /// # Safety
