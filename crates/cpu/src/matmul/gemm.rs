@@ -54,7 +54,7 @@ struct Tile {
     /// With sub-scales: the offsets as integers, and their factors.
     offset_integers: [[i16; GROUPS]; TILE_ROWS],
     offset_factors: [f32; TILE_ROWS],
-    /// With sub-scales: the sum of the squares of each group's values.
+    /// With sub-scales: the sum of the squares of each group's values; of eight groups twice.
     squares: [[f32; GROUPS]; TILE_ROWS],
     /// What integer sums start from, for each group.
     starts: [[i32; GROUPS]; TILE_ROWS],
@@ -65,7 +65,8 @@ struct Tile {
     outlier_sums: OutlierSums,
 }
 
-/// Decodes weights to the first rows of a tile, in the form that the level's kernel multiplies.
+/// Decodes weights to the first rows of a tile, in the form that the level's kernel multiplies: no more rows than it has, of
+/// whole blocks of at most [`SPAN`] columns.
 type DecodeTile = unsafe fn(format: &IntegerFormat, weights: Weights<'_>, tile: &mut Tile);
 /// Adds a tile's products to the partial results of the extent's panels in turn; `partial` is its very first.
 type MultiplyTile = unsafe fn(tile: &Tile, extent: Extent<'_>, partial: *mut Partial);

@@ -88,7 +88,7 @@ impl QuantisedProduct {
     }
 }
 
-impl<L> Task<'_, L> {
+impl Task<'_> {
     /// The bytes of a row.
     #[inline(always)]
     pub fn row(&self, row: usize) -> &[u8] {

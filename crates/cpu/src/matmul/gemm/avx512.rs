@@ -180,22 +180,25 @@ unsafe fn add_to_partial<const R: usize, const C: usize>(
     }
 }
 
-/// A row's values, which a tile keeps in vectors' order.
+/// A row's values.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn load(values: &[i8; SPAN]) -> [__m512i; 4] {
-    let values = values.as_ptr();
-    // SAFETY: they are four vectors.
-    unsafe { [0, 64, 128, 192].map(|at| values.add(at).cast::<__m512i>().read_unaligned()) }
+fn load_values(values: &[i8; SPAN]) -> [__m512i; 4] {
+    let mut vectors = [_mm512_setzero_si512(); 4];
+    for (vector, values) in vectors.iter_mut().zip(values.as_chunks::<64>().0) {
+        // SAFETY: the chunk has 64 values.
+        *vector = unsafe { _mm512_loadu_si512(values.as_ptr().cast()) };
+    }
+    vectors
 }
 
-/// Keeps what [`load`] gives.
+/// Keeps a row's values.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 fn store_values(vectors: [__m512i; 4], values: &mut [i8; SPAN]) {
-    for (at, vector) in vectors.into_iter().enumerate() {
-        // SAFETY: the row has room for four vectors.
-        unsafe { _mm512_storeu_si512(values.as_mut_ptr().add(64 * at).cast(), vector) };
+    for (vector, values) in vectors.into_iter().zip(values.as_chunks_mut::<64>().0) {
+        // SAFETY: the chunk has 64 values.
+        unsafe { _mm512_storeu_si512(values.as_mut_ptr().cast(), vector) };
     }
 }
 

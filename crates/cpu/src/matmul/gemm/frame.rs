@@ -280,7 +280,8 @@ impl Body for Unsigned<'_> {
         let Unsigned { zero, rows, tile } = self;
         for row in 0..rows {
             for value in &mut tile.values[row] {
-                *value += zero;
+                // Columns that are not in use hold what an earlier tile left.
+                *value = value.wrapping_add(zero);
             }
             for (offset, scale) in tile.offsets[row].iter_mut().zip(&tile.scales[row]) {
                 *offset -= f32::from(zero) * scale;

@@ -33,7 +33,7 @@ pub(super) struct Tile {
     starts: [[i32; SPAN / GROUP]; TILE_ROWS],
 }
 
-/// Brings weights to the integers of the tile's first rows.
+/// Brings weights to integers, in the first rows of a tile: no more than it has, of at most [`SPAN`] columns.
 type DecodeTile = unsafe fn(weights: Weights<'_>, tile: &mut Tile);
 /// As [`Tiled::multiply`].
 type MultiplyTile = unsafe fn(tile: &Tile, extent: Extent<'_, Int16Layout>, partial: *mut Partial);
@@ -42,6 +42,7 @@ impl HalfGemm {
     pub const SCRATCH_BYTES: usize = tiles::scratch_bytes::<Tile>();
 
     /// The kernels for F16 or BF16, where the level has them.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
     pub fn new(weight: PlainType, isa: Isa) -> Option<HalfGemm> {
         match isa {
             #[cfg(target_arch = "x86_64")]

@@ -42,8 +42,8 @@ pub(super) struct Weights<'a> {
     row_bytes: usize,
     /// Bytes of a row that the tile has.
     bytes: usize,
-    /// How far on the next tile's are.
-    ahead: usize,
+    /// How far on those of the next tile's row are, and how many.
+    ahead: (usize, usize),
     /// Rows in use.
     pub rows: usize,
 }
@@ -57,7 +57,12 @@ impl<'a> Weights<'a> {
         bytes: impl Fn(usize) -> usize,
     ) -> Weights<'a> {
         let (start, end) = (bytes(cols.start), bytes(cols.end));
-        let ahead = if cols.end < task.layout.cols() { end - start } else { TILE_ROWS * task.row_bytes - start };
+        let all_cols = task.layout.cols();
+        let ahead = if cols.end < all_cols {
+            (end - start, bytes(all_cols.min(cols.end + SPAN)) - end)
+        } else {
+            (TILE_ROWS * task.row_bytes - start, bytes(all_cols.min(SPAN)))
+        };
         let from = &task.weights[rows.start * task.row_bytes + start..];
         Weights { from, row_bytes: task.row_bytes, bytes: end - start, ahead, rows: rows.len() }
     }
@@ -67,10 +72,10 @@ impl<'a> Weights<'a> {
         self.bytes
     }
 
-    /// The same with `bytes` of a row, a number that the compiler knows.
+    /// The same with `bytes` of a row, of this tile and the next, a number that the compiler knows.
     #[inline(always)]
     pub fn of_bytes(self, bytes: usize) -> Weights<'a> {
-        Weights { bytes, ..self }
+        Weights { bytes, ahead: (self.ahead.0, bytes), ..self }
     }
 
     /// The bytes of a row; asks for those of the next tile's, which lie too far from this one's next row for the processor
@@ -78,7 +83,7 @@ impl<'a> Weights<'a> {
     #[inline(always)]
     pub fn row(&self, row: usize) -> &'a [u8] {
         let bytes = &self.from[row * self.row_bytes..][..self.bytes];
-        prefetch(bytes.as_ptr().wrapping_add(self.ahead), self.bytes);
+        prefetch(bytes.as_ptr().wrapping_add(self.ahead.0), self.ahead.1);
         bytes
     }
 }

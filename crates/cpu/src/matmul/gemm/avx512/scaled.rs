@@ -12,7 +12,9 @@ use super::super::{
     ActivationScales, Extent, GROUPS, Legacy, Legacy16, LegacyOffset, MultiplyTile, Partial, Scaling, Super16,
     Super16Offset, Super32, Super32Offset, Tile, Weights,
 };
-use super::{InnerProduct, MicroKernel, add_to_partial, load, middle, multiply_tile, prefetch_partial, store_values};
+use super::{
+    InnerProduct, MicroKernel, add_to_partial, load_values, middle, multiply_tile, prefetch_partial, store_values,
+};
 use crate::matmul::activation::{PanelView, SCALE_BITS, TOKENS_PER_PANEL};
 use crate::matmul::integers::{IntegerFormat, Offsets};
 
@@ -128,7 +130,7 @@ pub(super) unsafe fn decode<D: InnerProduct>(format: &IntegerFormat, weights: We
         for row in 0..weights.rows {
             let scales = _mm512_loadu_ps(tile.scales[row].as_ptr());
             let offsets = _mm512_loadu_ps(tile.offsets[row].as_ptr());
-            let decoded = Row { values: load(&tile.values[row]), scales, offsets };
+            let decoded = Row { values: load_values(&tile.values[row]), scales, offsets };
             finish::<D>(decoded, centre::<D>(format), format.group, !format.has_super_blocks(), tile, row);
         }
     }

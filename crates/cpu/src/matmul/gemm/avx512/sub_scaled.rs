@@ -247,7 +247,7 @@ unsafe fn decode<B: Vectors, D: InnerProduct>(_: &IntegerFormat, weights: Weight
     let weights = weights.of_bytes(B::BYTES);
     for row in 0..weights.rows {
         let block = weights.row(row);
-        // SAFETY: the caller vouches for the machine.
+        // SAFETY: the block is whole, the caller vouches for the machine.
         unsafe {
             decode_scales::<B>(block, tile, row);
             decode_values::<B, D>(block, tile, row);

@@ -8,11 +8,14 @@ use crate::matmul::activation::{LARGEST16, Panel16, TOKENS_PER_PANEL};
 use crate::matmul::gemm::avx512::prefetch_results;
 use crate::scales::group_factors;
 
-/// How weights of 16 bits become F32.
+/// How weights of 16 bits become F32 and integers.
 pub(super) trait Half {
+    /// One weight as F32.
+    ///
     /// # Safety
     /// The machine has AVX-512.
     unsafe fn widen(half: u16) -> f32;
+
     /// 32 weights times `inverse`, rounded to integers, of which none needs more than 16 bits.
     ///
     /// # Safety

@@ -74,9 +74,9 @@ impl Vectors for Q6K {
             for (half, values) in values.as_chunks_mut::<2>().0.iter_mut().enumerate() {
                 let low = _mm512_loadu_si512(block.add(64 * half).cast());
                 let high = twice32(block.add(128 + 32 * half));
-                let four = _mm512_set1_epi8(15);
+                let nibble = _mm512_set1_epi8(15);
                 let (first, second) =
-                    (_mm512_and_si512(low, four), _mm512_and_si512(_mm512_srli_epi16::<4>(low), four));
+                    (_mm512_and_si512(low, nibble), _mm512_and_si512(_mm512_srli_epi16::<4>(low), nibble));
                 let first = with_bits(first, rotated_right(high, -4, -2), 48);
                 let second = with_bits(second, rotated_right(high, 0, 2), 48);
                 let middle = _mm512_set1_epi8(32);
@@ -109,9 +109,11 @@ unsafe fn two_bits(bytes: *const u8) -> [__m512i; 4] {
         let mut values = [_mm512_setzero_si512(); 4];
         for (half, values) in values.as_chunks_mut::<2>().0.iter_mut().enumerate() {
             let bytes = twice32(bytes.add(32 * half));
-            let two = _mm512_set1_epi8(3);
-            *values =
-                [_mm512_and_si512(rotated_right(bytes, 0, 2), two), _mm512_and_si512(rotated_right(bytes, 4, 6), two)];
+            let pair = _mm512_set1_epi8(3);
+            *values = [
+                _mm512_and_si512(rotated_right(bytes, 0, 2), pair),
+                _mm512_and_si512(rotated_right(bytes, 4, 6), pair),
+            ];
         }
         values
     }
