@@ -4,7 +4,7 @@
 
 pub(in crate::matmul) mod blocks32;
 mod eights;
-mod k_quants;
+pub(in crate::matmul) mod k_quants;
 mod lattice;
 pub(in crate::matmul) mod legacy;
 mod small;

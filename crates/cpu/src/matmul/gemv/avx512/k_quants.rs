@@ -48,23 +48,10 @@ impl SuperBlock for Q6K {
     unsafe fn read(block: *const u8) -> Read {
         // SAFETY: as above.
         unsafe {
-            let mut values = [_mm512_setzero_si512(); 4];
-            let (nibble, pair) = (_mm512_set1_epi8(15), _mm512_set1_epi8(48));
-            let left = _mm512_setr_epi64(4, 4, 4, 4, 2, 2, 2, 2);
-            let right = _mm512_setr_epi64(0, 0, 0, 0, 2, 2, 2, 2);
-            for half in 0..2 {
-                let low = _mm512_loadu_si512(block.add(64 * half).cast());
-                let high = _mm512_broadcast_i64x4(_mm256_loadu_si256(block.add(128 + 32 * half).cast()));
-                let first = _mm512_and_si512(_mm512_sllv_epi64(high, left), pair);
-                let second = _mm512_and_si512(_mm512_srlv_epi64(high, right), pair);
-                values[2 * half] = _mm512_or_si512(_mm512_and_si512(low, nibble), first);
-                let low = _mm512_and_si512(_mm512_srli_epi16::<4>(low), nibble);
-                values[2 * half + 1] = _mm512_or_si512(low, second);
-            }
             let of_sums = _mm256_cvtepi8_epi16(_mm_loadu_si128(block.add(192).cast()));
             let scale = block.add(208).cast::<u16>().read_unaligned();
             let factors = _mm_cvtph_ps(_mm_cvtsi32_si128(i32::from(scale)));
-            Read { values, scales: lanes_of_16(of_sums), of_sums, factors, signs: [0; 4] }
+            Read { values: six_bits(block), scales: lanes_of_16(of_sums), of_sums, factors, signs: [0; 4] }
         }
     }
 }
@@ -87,10 +74,45 @@ pub(super) unsafe fn six_bits_of_sixteen(bytes: *const u8) -> __m128i {
     }
 }
 
+/// The values of a Q6_K block as they are stored, in order.
+#[inline(always)]
+pub(in crate::matmul) unsafe fn six_bits(block: *const u8) -> [__m512i; 4] {
+    // SAFETY: the caller's block is whole.
+    unsafe {
+        let mut values = [_mm512_setzero_si512(); 4];
+        let (nibble, pair) = (_mm512_set1_epi8(15), _mm512_set1_epi8(48));
+        let left = _mm512_setr_epi64(4, 4, 4, 4, 2, 2, 2, 2);
+        let right = _mm512_setr_epi64(0, 0, 0, 0, 2, 2, 2, 2);
+        for half in 0..2 {
+            let low = _mm512_loadu_si512(block.add(64 * half).cast());
+            let high = _mm512_broadcast_i64x4(_mm256_loadu_si256(block.add(128 + 32 * half).cast()));
+            let first = _mm512_and_si512(_mm512_sllv_epi64(high, left), pair);
+            let second = _mm512_and_si512(_mm512_srlv_epi64(high, right), pair);
+            values[2 * half] = _mm512_or_si512(_mm512_and_si512(low, nibble), first);
+            let low = _mm512_and_si512(_mm512_srli_epi16::<4>(low), nibble);
+            values[2 * half + 1] = _mm512_or_si512(low, second);
+        }
+        values
+    }
+}
+
+/// The 256 elements of two bits that [`shifted_pairs`] brings to the low bits, and nothing else.
+#[inline(always)]
+pub(in crate::matmul) unsafe fn two_bits(bytes: *const u8) -> [__m512i; 4] {
+    // SAFETY: the caller's block has the 64 bytes.
+    unsafe {
+        let mut values = [_mm512_setzero_si512(); 4];
+        for (i, values) in values.iter_mut().enumerate() {
+            *values = _mm512_and_si512(shifted_pairs(bytes, i), _mm512_set1_epi8(3));
+        }
+        values
+    }
+}
+
 /// Twice 32 bytes hold four times 32 elements of two bits, lowest bits first: brings those of 64 elements to the low
 /// bits; the others keep what was there.
 #[inline(always)]
-pub(super) unsafe fn shifted_pairs(bytes: *const u8, i: usize) -> __m512i {
+unsafe fn shifted_pairs(bytes: *const u8, i: usize) -> __m512i {
     // SAFETY: the caller's block has the 64 bytes.
     unsafe {
         let both = _mm512_broadcast_i64x4(_mm256_loadu_si256(bytes.add(32 * (i / 2)).cast()));

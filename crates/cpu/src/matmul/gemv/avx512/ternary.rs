@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::k_quants::shifted_pairs;
+use super::k_quants::two_bits;
 use super::super_blocks::{Correction, Read, SumsOfFour, SuperBlock};
 
 pub(super) struct Tq1_0;
@@ -50,13 +50,7 @@ impl SuperBlock for Tq2_0 {
     #[inline(always)]
     unsafe fn read(block: *const u8) -> Read {
         // SAFETY: as above.
-        unsafe {
-            let mut values = [_mm512_setzero_si512(); 4];
-            for (i, values) in values.iter_mut().enumerate() {
-                *values = _mm512_and_si512(shifted_pairs(block, i), _mm512_set1_epi8(3));
-            }
-            one_scale(values, block.add(64))
-        }
+        unsafe { one_scale(two_bits(block), block.add(64)) }
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::arch::x86_64::*;
 
+use crate::matmul::gemv::avx512::k_quants::{six_bits, two_bits};
 use crate::matmul::integers::{Q2K, Q3K, Q4K, Q5K, Q6K, SubScaled};
 
 /// An encoding that this level reads.
@@ -70,17 +71,9 @@ impl Vectors for Q6K {
     unsafe fn vectors(block: *const u8) -> [__m512i; 4] {
         // SAFETY: as above.
         unsafe {
-            let mut values = [_mm512_setzero_si512(); 4];
-            for (half, values) in values.as_chunks_mut::<2>().0.iter_mut().enumerate() {
-                let low = _mm512_loadu_si512(block.add(64 * half).cast());
-                let high = twice32(block.add(128 + 32 * half));
-                let nibble = _mm512_set1_epi8(15);
-                let (first, second) =
-                    (_mm512_and_si512(low, nibble), _mm512_and_si512(_mm512_srli_epi16::<4>(low), nibble));
-                let first = with_bits(first, rotated_right(high, -4, -2), 48);
-                let second = with_bits(second, rotated_right(high, 0, 2), 48);
-                let middle = _mm512_set1_epi8(32);
-                *values = [_mm512_sub_epi8(first, middle), _mm512_sub_epi8(second, middle)];
+            let mut values = six_bits(block);
+            for values in &mut values {
+                *values = _mm512_sub_epi8(*values, _mm512_set1_epi8(32));
             }
             values
         }
@@ -96,24 +89,6 @@ unsafe fn four_bits(bytes: *const u8) -> [__m512i; 4] {
         for (v, values) in values.iter_mut().enumerate() {
             let pairs = rotated_right(twice32(bytes.add(32 * v)), 0, 4);
             *values = _mm512_and_si512(pairs, _mm512_set1_epi8(15));
-        }
-        values
-    }
-}
-
-/// Of each 32 bytes first the two lowest bits, then the next.
-#[inline(always)]
-unsafe fn two_bits(bytes: *const u8) -> [__m512i; 4] {
-    // SAFETY: the caller has 64 bytes.
-    unsafe {
-        let mut values = [_mm512_setzero_si512(); 4];
-        for (half, values) in values.as_chunks_mut::<2>().0.iter_mut().enumerate() {
-            let bytes = twice32(bytes.add(32 * half));
-            let pair = _mm512_set1_epi8(3);
-            *values = [
-                _mm512_and_si512(rotated_right(bytes, 0, 2), pair),
-                _mm512_and_si512(rotated_right(bytes, 4, 6), pair),
-            ];
         }
         values
     }
