@@ -29,11 +29,13 @@ OF_OTHERS = {"MXFP4": ("Q4_0", ["--tensor-type", "attn|ffn=mxfp4"])}
 
 
 class Ascua:
-    def __init__(self, program: Path, threads: int):
+    def __init__(self, program: Path, threads: int, level: str | None = None):
         self.program, self.threads = program, threads
+        self.level = ["--isa", level] if level else []
 
     def speed(self, model: Path, test: Test, repeats: int) -> float:
-        command = [self.program, "bench", model, *test.flags(), "-t", self.threads, "-r", repeats, "--json"]
+        command = [self.program, "bench", model, *test.flags(), "-t", self.threads, "-r", repeats, "--json",
+                   *self.level]
         rows = json.loads(output(command))
         return next(row["median"] for row in rows if row["prompt"] == test.prompt)
 
@@ -53,11 +55,12 @@ class Ascua:
         return path
 
     def first_token(self, model: Path):
-        return spent([self.program, "run", model, "--raw", "-n", 1, "--temp", 0, "-t", self.threads, "-c", 512, "-p", "Hello"])
+        return spent([self.program, "run", model, "--raw", "-n", 1, "--temp", 0, "-t", self.threads, "-c", 512, "-p", "Hello",
+                      *self.level])
 
     def perplexity(self, model: Path, text: Path, chunks: int, *flags) -> float:
         rows = output([self.program, "perplexity", model, text, "-c", 512, "--chunks", chunks,
-                       "-t", self.threads, "--json", *flags])
+                       "-t", self.threads, "--json", *self.level, *flags])
         return json.loads(rows)["ppl"]
 
 

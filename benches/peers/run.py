@@ -4,6 +4,7 @@
     python3 benches/peers/run.py                         everything but Transformers; hours on two cores
     python3 benches/peers/run.py --only Q4_K_M,Q8_0 --rounds 3 --prompt 128 --generate 16
     python3 benches/peers/run.py --parts speed,start,busy,perplexity,transformers --text wiki.test.raw
+    python3 benches/peers/run.py --isa avx2              as on a machine without AVX-512
     python3 benches/peers/run.py --write docs/benchmarks.md
 
 llama.cpp is fetched from PyPI and built natively into target/peers the first time. The programs take turns: in each
@@ -39,9 +40,9 @@ def main():
     if not (environment / "bin" / "pip").exists():
         venv.create(environment, with_pip=True)
     subprocess.run(["cargo", "build", "--release"], cwd=ROOT, check=True)
-    ours = Ascua(ROOT / "target" / "release" / "ascua", arguments.threads)
-    theirs = LlamaCpp(arguments.llama or llama_cpp.tools(ROOT / "target" / "peers" / "llama.cpp", environment),
-                      arguments.threads)
+    ours = Ascua(ROOT / "target" / "release" / "ascua", arguments.threads, arguments.isa)
+    built = arguments.llama or llama_cpp.tools(ROOT / "target" / "peers" / "llama.cpp", environment, arguments.isa)
+    theirs = LlamaCpp(built, arguments.threads)
     subprocess.run([sys.executable, ROOT / ".ci" / "assets.py", "--all"], check=True, stdout=sys.stderr)
     models = list(chosen_models(arguments, ours))
 
@@ -88,6 +89,8 @@ def parse():
     parser.add_argument("--generate", type=int, default=128)
     parser.add_argument("--depth", type=int, default=8192)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--isa", choices=[level for level in llama_cpp.LEVELS if level],
+                        help="both programs as on a machine that has no more than that (--llama: a build for it)")
     parser.add_argument("--text", type=Path, help="text for perplexity: wikitext-2's test part, usually")
     parser.add_argument("--chunks", type=int, default=16)
     parser.add_argument("--llama", type=Path, help="folder of llama.cpp's programs, if they are built already")

@@ -219,4 +219,47 @@ impl Lanes for Avx2 {
             _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)))
         })
     }
+
+    #[inline(always)]
+    unsafe fn transpose(from: [*const f32; 16], to: [*mut f32; 16]) {
+        // SAFETY: says the caller, of the machine and the pointers.
+        unsafe {
+            for (i, j) in [(0, 0), (0, 8), (8, 0), (8, 8)] {
+                let mut rows = [_mm256_setzero_ps(); 8];
+                for (k, row) in rows.iter_mut().enumerate() {
+                    *row = _mm256_loadu_ps(from[i + k].add(j));
+                }
+                for (k, column) in turned(rows).into_iter().enumerate() {
+                    _mm256_storeu_ps(to[j + k].add(i), column);
+                }
+            }
+        }
+    }
+}
+
+/// The columns of eight rows of eight.
+#[inline(always)]
+unsafe fn turned(m: [__m256; 8]) -> [__m256; 8] {
+    // SAFETY: the machine has the level, says the caller.
+    unsafe {
+        // Pairs of rows, then fours, then eights: in each 128-bit half first.
+        let mut pairs = m;
+        let mut fours = m;
+        let mut eights = m;
+        for i in 0..4 {
+            pairs[2 * i] = _mm256_unpacklo_ps(m[2 * i], m[2 * i + 1]);
+            pairs[2 * i + 1] = _mm256_unpackhi_ps(m[2 * i], m[2 * i + 1]);
+        }
+        for i in [0, 4] {
+            fours[i] = _mm256_shuffle_ps::<0x44>(pairs[i], pairs[i + 2]);
+            fours[i + 1] = _mm256_shuffle_ps::<0xee>(pairs[i], pairs[i + 2]);
+            fours[i + 2] = _mm256_shuffle_ps::<0x44>(pairs[i + 1], pairs[i + 3]);
+            fours[i + 3] = _mm256_shuffle_ps::<0xee>(pairs[i + 1], pairs[i + 3]);
+        }
+        for i in 0..4 {
+            eights[i] = _mm256_permute2f128_ps::<0x20>(fours[i], fours[i + 4]);
+            eights[i + 4] = _mm256_permute2f128_ps::<0x31>(fours[i], fours[i + 4]);
+        }
+        eights
+    }
 }

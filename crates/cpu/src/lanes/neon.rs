@@ -215,4 +215,28 @@ impl Lanes for Neon {
     fn maximum(self) -> f32 {
         with_neon!(vmaxnmvq_f32(self.0))
     }
+
+    #[inline(always)]
+    unsafe fn transpose(from: [*const f32; 16], to: [*mut f32; 16]) {
+        // SAFETY: says the caller, of the pointers.
+        unsafe {
+            for i in (0..16).step_by(4) {
+                for j in (0..16).step_by(4) {
+                    let [a, b, c, d] = [0, 1, 2, 3].map(|k| vld1q_f32(from[i + k].add(j)));
+                    let pairs =
+                        |a, b| (vreinterpretq_f64_f32(vzip1q_f32(a, b)), vreinterpretq_f64_f32(vzip2q_f32(a, b)));
+                    let ((ab, ab_high), (cd, cd_high)) = (pairs(a, b), pairs(c, d));
+                    let columns = [
+                        vzip1q_f64(ab, cd),
+                        vzip2q_f64(ab, cd),
+                        vzip1q_f64(ab_high, cd_high),
+                        vzip2q_f64(ab_high, cd_high),
+                    ];
+                    for (k, column) in columns.into_iter().enumerate() {
+                        vst1q_f32(to[j + k].add(i), vreinterpretq_f32_f64(column));
+                    }
+                }
+            }
+        }
+    }
 }

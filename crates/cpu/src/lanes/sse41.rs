@@ -211,4 +211,23 @@ impl Lanes for Sse41 {
             _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)))
         })
     }
+
+    #[inline(always)]
+    unsafe fn transpose(from: [*const f32; 16], to: [*mut f32; 16]) {
+        // SAFETY: says the caller, of the machine and the pointers.
+        unsafe {
+            for i in (0..16).step_by(4) {
+                for j in (0..16).step_by(4) {
+                    let (a, b) = (_mm_loadu_ps(from[i].add(j)), _mm_loadu_ps(from[i + 1].add(j)));
+                    let (c, d) = (_mm_loadu_ps(from[i + 2].add(j)), _mm_loadu_ps(from[i + 3].add(j)));
+                    let (ab, cd) = (_mm_unpacklo_ps(a, b), _mm_unpacklo_ps(c, d));
+                    _mm_storeu_ps(to[j].add(i), _mm_movelh_ps(ab, cd));
+                    _mm_storeu_ps(to[j + 1].add(i), _mm_movehl_ps(cd, ab));
+                    let (ab, cd) = (_mm_unpackhi_ps(a, b), _mm_unpackhi_ps(c, d));
+                    _mm_storeu_ps(to[j + 2].add(i), _mm_movelh_ps(ab, cd));
+                    _mm_storeu_ps(to[j + 3].add(i), _mm_movehl_ps(cd, ab));
+                }
+            }
+        }
+    }
 }

@@ -113,3 +113,32 @@ fn functions_at_the_edges() {
         }
     }
 }
+
+struct Transpose<'a>(&'a [[f32; 16]; 16], &'a mut [[f32; 16]; 16]);
+
+impl Kernel for Transpose<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<V: Lanes>(self) {
+        // SAFETY: all rows have sixteen numbers, and the level is the dispatched one.
+        unsafe {
+            V::transpose(self.0.each_ref().map(|row| row.as_ptr()), self.1.each_mut().map(|row| row.as_mut_ptr()))
+        };
+    }
+}
+
+#[test]
+fn rows_become_columns_at_every_level() {
+    let rows: [[f32; 16]; 16] = std::array::from_fn(|i| std::array::from_fn(|j| (100 * i + j) as f32));
+    for isa in Isa::available() {
+        let mut columns = [[0.0; 16]; 16];
+        // SAFETY: the level is one of this machine's.
+        unsafe { dispatch(isa, Transpose(&rows, &mut columns)) };
+        for (j, column) in columns.iter().enumerate() {
+            for (i, value) in column.iter().enumerate() {
+                assert_eq!(*value, rows[i][j], "{isa}, row {i}, column {j}");
+            }
+        }
+    }
+}

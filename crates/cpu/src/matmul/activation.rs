@@ -34,7 +34,7 @@ pub struct ActivationLayout {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Form {
-    /// F32 rows.
+    /// F32 rows, or panels.
     Float(FloatLayout),
     /// F32 rows, or panels of 16-bit integers.
     Int16(Int16Layout),
@@ -54,6 +54,12 @@ impl PanelLayout for Int8Layout {
     }
 }
 
+impl PanelLayout for FloatLayout {
+    fn cols(&self) -> usize {
+        self.cols
+    }
+}
+
 impl PanelLayout for Int16Layout {
     fn cols(&self) -> usize {
         self.cols
@@ -61,8 +67,8 @@ impl PanelLayout for Int16Layout {
 }
 
 impl ActivationLayout {
-    pub(super) fn float(cols: usize) -> ActivationLayout {
-        ActivationLayout { form: Form::Float(FloatLayout { cols }) }
+    pub(super) fn float(layout: FloatLayout) -> ActivationLayout {
+        ActivationLayout { form: Form::Float(layout) }
     }
 
     pub(super) fn int16(layout: Int16Layout) -> ActivationLayout {

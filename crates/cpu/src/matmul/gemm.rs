@@ -2,12 +2,13 @@
 //!
 //! [`tiles`] has the loops. Here are the 8-bit tiles: integer sums are brought to F32 at every group of the weights'
 //! scales, as exactly as few tokens are; [`outliers`] adds what the integers leave out. [`int16`] has the tiles of
-//! half-precision weights.
+//! half-precision weights, [`float`] those of F32 arithmetic.
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod avx_vnni;
+pub(super) mod float;
 mod frame;
 #[cfg(target_arch = "aarch64")]
 mod i8mm;
@@ -17,6 +18,7 @@ mod neon;
 mod outliers;
 #[cfg(target_arch = "x86_64")]
 mod pairs;
+mod store;
 mod tiles;
 
 use std::ops::Range;
@@ -29,6 +31,7 @@ use super::quantised::Task;
 use crate::isa::Isa;
 use crate::lanes::dispatch;
 use outliers::{AddOutliers, KeepWeights, OutlierSums, OutlierWeights};
+use store::store;
 use tiles::{Extent, Partial, Results, TILE_ROWS, Tiled, Weights};
 
 const GROUPS: usize = SPAN / 16;
@@ -38,7 +41,6 @@ const GROUPS: usize = SPAN / 16;
 pub(super) struct Gemm {
     decode: DecodeTile,
     multiply: MultiplyTile,
-    store: StoreTile,
     panels: Panels,
 }
 
@@ -70,9 +72,6 @@ struct Tile {
 type DecodeTile = unsafe fn(format: &IntegerFormat, weights: Weights<'_>, tile: &mut Tile);
 /// Adds a tile's products to the partial results of the extent's panels in turn; `partial` is its very first.
 type MultiplyTile = unsafe fn(tile: &Tile, extent: Extent<'_>, partial: *mut Partial);
-/// Writes a panel's results, which nothing else touches meanwhile: those of up to sixteen tokens, which have a part where
-/// `apart` says so.
-type StoreTile = unsafe fn(results: Results<'_>);
 
 /// Decodes weights as their format does.
 ///
@@ -103,49 +102,33 @@ impl Gemm {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => Some(Gemm {
                 multiply: frame::unsigned::<pairs::avx512::Kinds, 6, 1>(format)?,
-                store: frame::store,
                 decode: frame::decode_unsigned::<pairs::avx512::Signed>,
                 panels: Panels::Signed,
             }),
             #[cfg(target_arch = "x86_64")]
             Isa::AvxVnni => Some(Gemm {
                 multiply: frame::signed::<frame::Framed<avx_vnni::AvxVnni, 4, 2>>(format)?,
-                store: frame::store,
                 decode: frame::decode_with_starts::<avx_vnni::AvxVnni>,
                 panels: Panels::Unsigned,
             }),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => Some(Gemm {
                 multiply: frame::unsigned::<pairs::avx2::Kinds, 3, 2>(format)?,
-                store: frame::store,
                 decode: frame::decode_unsigned::<pairs::avx2::Signed>,
                 panels: Panels::Signed,
             }),
             #[cfg(target_arch = "x86_64")]
             Isa::Sse41 => Some(Gemm {
                 multiply: frame::unsigned::<pairs::sse41::Kinds, 3, 2>(format)?,
-                store: frame::store,
                 decode: frame::decode_unsigned::<pairs::sse41::Signed>,
                 panels: Panels::Signed,
             }),
             #[cfg(target_arch = "aarch64")]
-            Isa::I8mm => Some(Gemm {
-                multiply: frame::signed::<i8mm::I8mm>(format)?,
-                store: frame::store,
-                decode,
-                panels: Panels::Signed,
-            }),
+            Isa::I8mm => Some(Gemm { multiply: frame::signed::<i8mm::I8mm>(format)?, decode, panels: Panels::Signed }),
             #[cfg(target_arch = "aarch64")]
-            Isa::DotProd => Some(Gemm {
-                multiply: neon::multiply_dot(format)?,
-                store: frame::store,
-                decode,
-                panels: Panels::Signed,
-            }),
+            Isa::DotProd => Some(Gemm { multiply: neon::multiply_dot(format)?, decode, panels: Panels::Signed }),
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon => {
-                Some(Gemm { multiply: neon::multiply(format)?, store: frame::store, decode, panels: Panels::Signed })
-            }
+            Isa::Neon => Some(Gemm { multiply: neon::multiply(format)?, decode, panels: Panels::Signed }),
             _ => None,
         }
     }
@@ -205,7 +188,7 @@ impl Tiled for Tiles<'_> {
     unsafe fn store(&self, tile: &Tile, panel: usize, results: Results<'_>) {
         let (apart, parts) = tile.outlier_sums.of_panel(panel);
         // SAFETY: as above.
-        unsafe { (self.gemm.store)(Results { apart, parts, ..results }) }
+        unsafe { store(self.isa, Results { apart, parts, ..results }) }
     }
 }
 

@@ -57,7 +57,7 @@ impl HalfProduct {
                 let (row_bytes, layout) = (self.row_bytes, self.layout);
                 self.many.run(Task { weights, row_bytes, layout, prepared, tokens, out }, rows, scratch);
             } else {
-                self.few.run(weights, self.few.activations(prepared), tokens, rows, out, scratch);
+                self.few.run(weights, prepared, tokens, rows, out, scratch);
             }
         }
     }

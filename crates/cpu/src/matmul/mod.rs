@@ -131,7 +131,7 @@ impl MatmulKernel {
         };
         let path = path.unwrap_or_else(|| Path::Exact(ExactProduct::new(weight, cols, row_bytes, isa)));
         let activation = match path {
-            Path::Exact(_) => ActivationLayout::float(cols),
+            Path::Exact(exact) => ActivationLayout::float(exact.layout()),
             Path::Half(half) => ActivationLayout::int16(half.layout()),
             Path::Quantised(product) => ActivationLayout::int8(product.layout()),
         };
@@ -198,11 +198,8 @@ impl MatmulKernel {
         // SAFETY: scratch_bytes counts the bytes skipped here.
         let scratch = unsafe { scratch.add(scratch.align_offset(SCRATCH_ALIGNMENT)) };
         match &self.path {
-            Path::Exact(exact) => {
-                let x = exact.activations(activations);
-                // SAFETY: the level was checked by `new`, lengths just now; the caller vouches for the rest.
-                unsafe { exact.run(weights, x, tokens, rows, out, scratch) }
-            }
+            // SAFETY: the level was checked by `new`, lengths just now; the caller vouches for the rest.
+            Path::Exact(exact) => unsafe { exact.run(weights, activations, tokens, rows, out, scratch) },
             // SAFETY: as above.
             Path::Half(half) => unsafe { half.run(weights, activations, tokens, rows, out, scratch) },
             Path::Quantised(quantised) => {

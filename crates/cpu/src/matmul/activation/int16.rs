@@ -9,6 +9,7 @@ mod avx512;
 
 use super::float::FloatLayout;
 use super::int8::{PANELS_FROM, TOKENS_PER_PANEL};
+use crate::isa::Isa;
 use crate::matmul::InputRows;
 
 /// Elements that share a scale.
@@ -43,7 +44,7 @@ impl Int16Layout {
 
     /// The layout of few tokens.
     pub fn floats(&self) -> FloatLayout {
-        FloatLayout { cols: self.cols }
+        FloatLayout { cols: self.cols, isa: Isa::Avx512 }
     }
 
     pub fn bytes(&self, tokens: usize) -> usize {

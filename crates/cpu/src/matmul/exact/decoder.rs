@@ -13,7 +13,7 @@ use crate::matmul::integers::IntegerFormat;
 
 /// How rows of one type become floats.
 #[derive(Clone, Copy)]
-pub(super) enum RowDecoder {
+pub(in crate::matmul) enum RowDecoder {
     /// Floats of another width.
     Plain(PlainType, Isa),
     /// Small integers with scales.

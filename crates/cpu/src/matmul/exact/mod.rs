@@ -1,8 +1,9 @@
 //! Products in F32 arithmetic: rows are decoded to floats, then multiplied with unquantised activations.
 //!
-//! The path of every type in exact precision, and of the plain float types always. A tile of rows is decoded once
-//! into the thread's scratch and used for all tokens. Invariant: the sum of one (row, token) pair is formed in the
-//! same order whatever the tile, so results depend neither on how rows are split nor on the batch.
+//! The path of every type in exact precision, and of the plain float types always. Many tokens go through a GEMM; for few,
+//! plain types are read in place, and rows of the others are decoded to the thread's scratch, some at a time. Invariant:
+//! the sum of one (row, token) pair is formed in the same order whatever the tile and however many of the few tokens or
+//! of the many there are.
 
 mod decoder;
 mod plain;
@@ -13,10 +14,12 @@ use std::ops::Range;
 use ascua_gguf::TensorType;
 
 use super::activation::FloatLayout;
+use super::gemm::float::FloatGemm;
+use super::quantised::Task;
 use super::{OutputRows, ahead};
 use crate::isa::Isa;
 use crate::lanes::{Kernel, Lanes, dispatch};
-use decoder::RowDecoder;
+pub(super) use decoder::RowDecoder;
 pub(super) use plain::PlainType;
 use plain::{F32Weights, Weights};
 use stream::Streamed;
@@ -25,18 +28,16 @@ use stream::Streamed;
 const TILE_BYTES: usize = 256 << 10;
 const MAX_TILE_ROWS: usize = 64;
 const MIN_TILE_ROWS: usize = 4;
-/// With more tokens, decoding rows once pays off.
-const MAX_STREAMED_TOKENS: usize = 8;
 
 /// A product of decoded rows with F32 activations.
 #[derive(Clone, Copy)]
 pub(super) struct ExactProduct {
-    cols: usize,
+    layout: FloatLayout,
     row_bytes: usize,
     decoder: RowDecoder,
     /// Types whose rows can be read in place.
     plain: Option<PlainType>,
-    isa: Isa,
+    many: FloatGemm,
 }
 
 /// Consecutive decoded rows.
@@ -51,54 +52,62 @@ struct DecodedTile {
 
 impl ExactProduct {
     pub fn new(weight: TensorType, cols: usize, row_bytes: usize, isa: Isa) -> ExactProduct {
-        ExactProduct { cols, row_bytes, decoder: RowDecoder::new(weight, isa), plain: PlainType::of(weight), isa }
+        let decoder = RowDecoder::new(weight, isa);
+        let many = FloatGemm::new(weight, decoder, isa);
+        ExactProduct { layout: FloatLayout { cols, isa }, row_bytes, decoder, plain: PlainType::of(weight), many }
     }
 
-    pub fn tile_rows(&self) -> usize {
-        let fitting = TILE_BYTES / (self.cols * size_of::<f32>()).max(1);
+    pub fn layout(&self) -> FloatLayout {
+        self.layout
+    }
+
+    fn tile_rows(&self) -> usize {
+        let fitting = TILE_BYTES / (self.layout.cols * size_of::<f32>()).max(1);
         (fitting & !3).clamp(MIN_TILE_ROWS, MAX_TILE_ROWS)
     }
 
     pub fn scratch_bytes(&self) -> usize {
-        self.tile_rows() * self.cols * size_of::<f32>()
-    }
-
-    /// Prepared activations as this product reads them.
-    pub fn activations(&self, prepared: *const u8) -> Activations {
-        Activations { data: prepared.cast(), stride: FloatLayout { cols: self.cols }.stride() }
+        let few = if self.plain.is_some() { 0 } else { self.tile_rows() * self.layout.cols * size_of::<f32>() };
+        few.max(FloatGemm::SCRATCH_BYTES)
     }
 
     /// # Safety
-    /// As [`super::MatmulKernel::run`]; `x` holds `tokens` rows of `x_stride` floats, `scratch` is 64-byte aligned
-    /// and has `scratch_bytes`.
+    /// As [`super::MatmulKernel::run`]; `scratch` is 64-byte aligned and has `scratch_bytes`.
     pub unsafe fn run(
         &self,
         weights: &[u8],
-        x: Activations,
+        prepared: *const u8,
         tokens: usize,
         rows: Range<usize>,
         out: OutputRows<'_>,
         scratch: *mut u8,
     ) {
-        if let (Some(plain), 1..=MAX_STREAMED_TOKENS) = (self.plain, tokens) {
-            let (row_bytes, cols) = (self.row_bytes, self.cols);
+        let FloatLayout { cols, isa } = self.layout;
+        if self.layout.uses_panels(tokens) {
+            let task = Task { weights, row_bytes: self.row_bytes, layout: self.layout, prepared, tokens, out };
+            // SAFETY: the caller vouches for the operands, of which there are panels.
+            return unsafe { self.many.run(task, rows, scratch) };
+        }
+        let x = Activations { data: prepared.cast(), stride: self.layout.stride() };
+        if let Some(plain) = self.plain {
+            let row_bytes = self.row_bytes;
             // SAFETY: `new` was given a level of this machine; the caller vouches for x and out.
-            return unsafe { dispatch(self.isa, Streamed { plain, weights, row_bytes, cols, x, tokens, out, rows }) };
+            return unsafe { dispatch(isa, Streamed { plain, weights, row_bytes, cols, x, tokens, out, rows }) };
         }
         let scratch = scratch.cast::<f32>();
         let mut first_row = rows.start;
         while first_row < rows.end {
             let tile_rows = self.tile_rows().min(rows.end - first_row);
             // SAFETY: the scratch holds tile_rows() rows of cols floats.
-            let decoded = unsafe { std::slice::from_raw_parts_mut(scratch, tile_rows * self.cols) };
-            for (row, decoded) in (first_row..).zip(decoded.chunks_exact_mut(self.cols)) {
+            let decoded = unsafe { std::slice::from_raw_parts_mut(scratch, tile_rows * cols) };
+            for (row, decoded) in (first_row..).zip(decoded.chunks_exact_mut(cols)) {
                 let bytes = &weights[row * self.row_bytes..(row + 1) * self.row_bytes];
                 // SAFETY: the decoder was made for a level of this machine.
                 unsafe { self.decoder.decode(bytes, decoded) };
             }
-            let tile = DecodedTile { weights: scratch, cols: self.cols, rows: tile_rows, first_row };
+            let tile = DecodedTile { weights: scratch, cols, rows: tile_rows, first_row };
             // SAFETY: the tile was just decoded; the caller vouches for x, out and the machine's level.
-            unsafe { dispatch(self.isa, TileProduct { tile, x, tokens, out }) };
+            unsafe { dispatch(isa, TileProduct { tile, x, tokens, out }) };
             first_row += tile_rows;
         }
     }
@@ -111,7 +120,7 @@ pub(super) struct Activations {
     pub stride: usize,
 }
 
-/// Decoded rows times all tokens; the pointers hold `rows * cols` and `tokens * stride` floats.
+/// Decoded rows times few tokens; the pointers hold `rows * cols` and `tokens * stride` floats.
 struct TileProduct<'a> {
     tile: DecodedTile,
     x: Activations,

@@ -12,10 +12,9 @@ use std::arch::x86_64::*;
 
 use ascua_gguf::TensorType;
 
-use super::{DecodeTile, Extent, Gemm, MultiplyTile, Partial, Results, Tile};
+use super::{DecodeTile, Extent, Gemm, MultiplyTile, Partial, Tile};
 use crate::matmul::activation::{PanelView, TOKENS_PER_PANEL};
 use crate::matmul::integers::{IntegerFormat, SPAN};
-use crate::transpose::transpose;
 use inner_product::{Direct, InnerProduct, Winograd};
 
 /// The kernels of a type.
@@ -35,7 +34,7 @@ fn gemm_by<D: InnerProduct>(weight: TensorType, format: IntegerFormat) -> Option
         Some(Kernels { decode, multiply: scaled::multiply::<D>(format)?, range: scaled::range::<D>(&format) })
     })?;
     let Kernels { decode, multiply, range: (smallest, largest) } = kernels;
-    Some(Gemm { decode, multiply, store, panels: D::panels(smallest, largest) })
+    Some(Gemm { decode, multiply, panels: D::panels(smallest, largest) })
 }
 
 /// How the rows of a type are decoded, and the product of its tiles.
@@ -218,34 +217,4 @@ fn by_groups(eights: [__m512i; 4], group: usize) -> __m512i {
         order = _mm512_setr_epi32(0, 8, 1, 9, 2, 10, 3, 11, 0, 8, 1, 9, 2, 10, 3, 11);
     }
     _mm512_permutexvar_epi32(order, sums)
-}
-
-/// # Safety
-/// As [`super::StoreTile`], on a machine with AVX-512.
-#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-pub(super) unsafe fn store(results: Results<'_>) {
-    let Results { partial, apart, parts, out, tokens, rows } = results;
-    for first in (0..rows.len()).step_by(16) {
-        let count = (rows.len() - first).min(16);
-        let present = (1u32 << count).wrapping_sub(1) as u16;
-        // Rows beyond those in use hold values of an earlier tile, and are not stored.
-        // SAFETY: sixteens divide the rows of a tile; a row of the partial results has sixteen floats.
-        let mut lanes = std::array::from_fn(|row| unsafe { _mm512_loadu_si512(partial[first + row].as_ptr().cast()) });
-        transpose(&mut lanes);
-        for (lane, (token, results)) in tokens.clone().zip(lanes).enumerate() {
-            // SAFETY: the caller lets this call write `rows` of the token, and a token with a part has it.
-            unsafe {
-                let mut results = _mm512_castsi512_ps(results);
-                if apart >> lane & 1 != 0 {
-                    let part = parts[lane].as_ptr().add(first);
-                    results = _mm512_add_ps(results, _mm512_maskz_loadu_ps(present, part));
-                }
-                let to = out.row(token).add(rows.start + first);
-                match count {
-                    16 => _mm512_storeu_ps(to, results),
-                    _ => _mm512_mask_storeu_ps(to, present, results),
-                }
-            }
-        }
-    }
 }

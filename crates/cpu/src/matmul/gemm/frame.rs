@@ -6,8 +6,8 @@
 use std::marker::PhantomData;
 
 use super::{
-    ActivationScales, Extent, GROUPS, Legacy, Legacy16, Legacy16Offset, LegacyOffset, MultiplyTile, Partial, Results,
-    Scaling, Super16, Super16Offset, Super32, Super32Offset, Tile, Weights, decode,
+    ActivationScales, Extent, GROUPS, Legacy, Legacy16, Legacy16Offset, LegacyOffset, MultiplyTile, Partial, Scaling,
+    Super16, Super16Offset, Super32, Super32Offset, Tile, Weights, decode,
 };
 use crate::lanes::Lanes;
 use crate::matmul::activation::{PanelView, TOKENS_PER_PANEL};
@@ -321,22 +321,6 @@ impl Body for Starts<'_> {
                 16 => *starts = sixteens,
                 _ => (0..GROUPS / 2).for_each(|group| starts[group] = sixteens[2 * group] + sixteens[2 * group + 1]),
             }
-        }
-    }
-}
-
-/// # Safety
-/// As [`super::StoreTile`].
-pub(super) unsafe fn store(results: Results<'_>) {
-    let Results { partial, apart, parts, out, tokens, rows } = results;
-    for (lane, token) in tokens.enumerate() {
-        // SAFETY: the caller lets this call write `rows` of the token.
-        let out = unsafe { std::slice::from_raw_parts_mut(out.row(token).add(rows.start), rows.len()) };
-        for (out, lanes) in out.iter_mut().zip(partial) {
-            *out = lanes[lane];
-        }
-        if apart >> lane & 1 != 0 {
-            out.iter_mut().zip(&parts[lane]).for_each(|(out, part)| *out += part);
         }
     }
 }

@@ -8,8 +8,9 @@ mod avx512;
 
 use std::ops::Range;
 
+use super::store::store;
 use super::tiles::{self, Extent, Partial, Results, TILE_ROWS, Tiled, Weights};
-use super::{SPAN, StoreTile, Task};
+use super::{SPAN, Task};
 use crate::isa::Isa;
 use crate::matmul::activation::{GROUP16 as GROUP, Int16Layout};
 use crate::matmul::exact::PlainType;
@@ -19,7 +20,6 @@ use crate::matmul::exact::PlainType;
 pub(in crate::matmul) struct HalfGemm {
     decode: DecodeTile,
     multiply: MultiplyTile,
-    store: StoreTile,
     /// Whether products are summed by Winograd's way, as of eight bits: `super::avx512::inner_product` has the formula.
     pub winograd: bool,
 }
@@ -61,7 +61,7 @@ impl HalfGemm {
             PlainType::F32 => return None,
         };
         let multiply = avx512::multiply::<WINOGRAD>;
-        Some(HalfGemm { decode, multiply, store: super::avx512::store, winograd: WINOGRAD })
+        Some(HalfGemm { decode, multiply, winograd: WINOGRAD })
     }
 
     /// # Safety
@@ -90,6 +90,6 @@ impl Tiled for HalfGemm {
 
     unsafe fn store(&self, _: &Tile, _: usize, results: Results<'_>) {
         // SAFETY: as above.
-        unsafe { (self.store)(results) }
+        unsafe { store(Isa::Avx512, results) }
     }
 }

@@ -210,7 +210,7 @@ pub(super) unsafe fn run<T: Tiled>(tiles: &T, task: Task<'_, T::Layout>, rows: R
 
 /// Asks for bytes, for the second cache level.
 #[inline(always)]
-fn prefetch(from: *const u8, bytes: usize) {
+pub(super) fn prefetch(from: *const u8, bytes: usize) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
