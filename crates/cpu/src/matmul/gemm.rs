@@ -100,11 +100,7 @@ impl Gemm {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Zen4 => avx512::gemm_with_cheap_additions(weight, format),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => Some(Gemm {
-                multiply: frame::unsigned::<pairs::avx512::Kinds, 6, 1>(format)?,
-                decode: frame::decode_unsigned::<pairs::avx512::Signed>,
-                panels: Panels::Signed,
-            }),
+            Isa::Avx512 => pairs::gemm::<pairs::avx512::Kinds, 6, 1>(weight, format),
             #[cfg(target_arch = "x86_64")]
             Isa::AvxVnni => Some(Gemm {
                 multiply: frame::signed::<frame::Framed<avx_vnni::AvxVnni, 4, 2>>(format)?,
@@ -112,17 +108,9 @@ impl Gemm {
                 panels: Panels::Unsigned,
             }),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => Some(Gemm {
-                multiply: frame::unsigned::<pairs::avx2::Kinds, 3, 2>(format)?,
-                decode: frame::decode_unsigned::<pairs::avx2::Signed>,
-                panels: Panels::Signed,
-            }),
+            Isa::Avx2 => pairs::gemm::<pairs::avx2::Kinds, 3, 2>(weight, format),
             #[cfg(target_arch = "x86_64")]
-            Isa::Sse41 => Some(Gemm {
-                multiply: frame::unsigned::<pairs::sse41::Kinds, 3, 2>(format)?,
-                decode: frame::decode_unsigned::<pairs::sse41::Signed>,
-                panels: Panels::Signed,
-            }),
+            Isa::Sse41 => pairs::gemm::<pairs::sse41::Kinds, 3, 2>(weight, format),
             #[cfg(target_arch = "aarch64")]
             Isa::I8mm => Some(Gemm { multiply: frame::signed::<i8mm::I8mm>(format)?, decode, panels: Panels::Signed }),
             #[cfg(target_arch = "aarch64")]

@@ -54,6 +54,8 @@ pub(super) trait UnsignedKinds {
     type FiveBits: Multiply;
     /// At most 63: two.
     type SixBits: Multiply;
+    /// At most 127: one.
+    type SevenBits: Multiply;
     /// Any signed byte.
     type Signed: Multiply;
 }
@@ -100,14 +102,19 @@ pub(super) fn unsigned<K: UnsignedKinds, const R: usize, const H: usize>(
         // Their groups have four steps, not eight.
         (256, 16, 0..=31) => Framed::<K::FiveBits, R, H>::multiply::<Super16Offset>,
         (256, 16, 32..=63) => Framed::<K::SixBits, R, H>::multiply::<Super16Offset>,
+        (256, 32, 64..=127) => Framed::<K::SevenBits, R, H>::multiply::<Super32Offset>,
+        (256, 16, 64..=127) => Framed::<K::SevenBits, R, H>::multiply::<Super16Offset>,
         (_, 32, 0..=15) => Framed::<K::FourBits, R, H>::multiply::<LegacyOffset>,
         (_, 32, 16..=31) => Framed::<K::FiveBits, R, H>::multiply::<LegacyOffset>,
         (_, 32, 32..=63) => Framed::<K::SixBits, R, H>::multiply::<LegacyOffset>,
         (_, 16, 0..=31) => Framed::<K::FiveBits, R, H>::multiply::<Legacy16Offset>,
-        (_, _, 0..=63) => return None,
+        (_, _, 0..=UNSIGNED) => return None,
         _ => return signed::<Framed<K::Signed, R, H>>(format),
     })
 }
+
+/// The largest range of values that are made unsigned.
+const UNSIGNED: i16 = 127;
 
 fn range(format: &IntegerFormat) -> i16 {
     i16::from(format.largest) - i16::from(format.smallest)
@@ -254,7 +261,7 @@ pub(super) unsafe fn add_partial<S: Scaling, F: Lanes>(sum: F, scales: *const f3
     }
 }
 
-/// Decodes weights, and makes those of at most six bits unsigned.
+/// Decodes weights, and makes those of at most seven bits unsigned.
 ///
 /// # Safety
 /// As [`super::DecodeTile`], on a machine with the level of `M`.
@@ -262,7 +269,7 @@ pub(super) unsafe fn decode_unsigned<M: Multiply>(format: &IntegerFormat, weight
     // SAFETY: passed on.
     unsafe {
         decode(format, weights, tile);
-        if range(format) <= 63 && format.smallest != 0 {
+        if range(format) <= UNSIGNED && format.smallest != 0 {
             M::enter(Unsigned { zero: -format.smallest, rows: weights.rows, tile });
         }
     }

@@ -1,13 +1,48 @@
 //! Unsigned by signed bytes on x86: products are added by pairs in 16 bits.
 //!
-//! Types of at most six bits become unsigned, with their zero taken off through the activations' sums, and as many
+//! Types of at most seven bits become unsigned, with their zero taken off through the activations' sums, and as many
 //! pairs are added in 16 bits as cannot overflow; the wider types pay for a change of signs.
+
+mod sub_scaled;
 
 use std::arch::x86_64::*;
 
-use super::frame::{Multiply, UnsignedKinds};
+use ascua_gguf::TensorType;
+
+use super::frame::{self, Multiply, UnsignedKinds};
+use super::{Gemm, IntegerFormat, Panels};
 use crate::lanes;
 use crate::matmul::bytes16::Body;
+
+/// The kernels of a type, `R` rows by `H` vectors of tokens.
+pub(super) fn gemm<K: UnsignedKinds, const R: usize, const H: usize>(
+    weight: TensorType,
+    format: IntegerFormat,
+) -> Option<Gemm>
+where
+    K::FourBits: Pairs,
+    K::FiveBits: Pairs,
+    K::SixBits: Pairs,
+    K::Signed: Pairs,
+{
+    sub_scaled::gemm::<K, R, H>(weight).or_else(|| {
+        let multiply = frame::unsigned::<K, R, H>(format)?;
+        Some(Gemm { decode: frame::decode_unsigned::<K::Signed>, multiply, panels: Panels::Signed })
+    })
+}
+
+/// What more a level does with pairs of 16 bits.
+///
+/// # Safety
+/// As [`Multiply`].
+pub(super) trait Pairs: Multiply {
+    /// Sums of two groups' activations for every token.
+    unsafe fn load_pairs(from: *const i16) -> Self::Partial;
+    /// Two halves, for every token.
+    unsafe fn factors(both: i32) -> Self::Partial;
+    /// Adds both halves of every token's pair, times those of the factors.
+    unsafe fn add_scaled(sums: Self::Ints, pairs: Self::Partial, factors: Self::Partial) -> Self::Ints;
+}
 
 macro_rules! pairs {
     (
@@ -30,6 +65,7 @@ macro_rules! pairs {
                 type FourBits = Few<8>;
                 type FiveBits = Few<4>;
                 type SixBits = Few<2>;
+                type SevenBits = Few<1>;
                 type Signed = Signed;
             }
 
@@ -104,6 +140,26 @@ macro_rules! pairs {
             unsafe fn floats(sums: $vector) -> $floats {
                 // SAFETY: as above.
                 $lanes(unsafe { $convert(sums) })
+            }
+        }
+
+        impl<$($generic)*> Pairs for $kind {
+            #[inline(always)]
+            unsafe fn load_pairs(from: *const i16) -> $vector {
+                // SAFETY: as above.
+                unsafe { $load(from.cast()) }
+            }
+
+            #[inline(always)]
+            unsafe fn factors(both: i32) -> $vector {
+                // SAFETY: as above.
+                unsafe { $splat(both) }
+            }
+
+            #[inline(always)]
+            unsafe fn add_scaled(sums: $vector, pairs: $vector, factors: $vector) -> $vector {
+                // SAFETY: as above.
+                unsafe { $add32(sums, $join(pairs, factors)) }
             }
         }
     };

@@ -36,7 +36,7 @@ impl Kernel for Store<'_> {
         for first in (0..rows.len()).step_by(BLOCK) {
             let count = (rows.len() - first).min(BLOCK);
             // Rows beyond those in use hold values of an earlier tile, and are not stored.
-            const { assert!(TILE_ROWS % BLOCK == 0) };
+            const { assert!(TILE_ROWS.is_multiple_of(BLOCK)) };
             let lanes = std::array::from_fn(|row| partial[first + row].as_ptr());
             let columns = turned.each_mut().map(|column| column.as_mut_ptr());
             // SAFETY: blocks divide the rows of a tile; the caller lets this call write `rows` of the tokens.

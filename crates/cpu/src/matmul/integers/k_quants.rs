@@ -1,14 +1,17 @@
 //! The super-blocks of 256 elements with integer sub-block scales: Q2_K to Q6_K and IQ4_XS.
 
 use super::tables::IQ4_VALUES;
-use super::{IntegerBlock, Offsets, SubFactors, SubScaled, decode_sub_scaled, half_at, half_bits_at};
+use super::{IntegerBlock, Offsets, SubFactors, SubScaled, decode_scales, decode_sub_scaled, half_bits_at};
 
 pub(crate) struct Q2K;
 pub(crate) struct Q3K;
 pub(crate) struct Q4K;
 pub(crate) struct Q5K;
 pub(crate) struct Q6K;
-pub(super) struct Iq4Xs;
+pub(crate) struct Iq4Xs;
+
+/// The low nibbles of eight bytes.
+const NIBBLES: u64 = 0x0f0f_0f0f_0f0f_0f0f;
 
 /// The sign of a half-precision number: minimums are stored without.
 const SIGN: u16 = 0x8000;
@@ -114,9 +117,12 @@ impl SubScaled for Q4K {
     fn values(block: &[u8], values: &mut [i8]) {
         for (bytes, values) in block[16..144].chunks_exact(32).zip(values.chunks_exact_mut(64)) {
             let (low, high) = values.split_at_mut(32);
-            for (i, byte) in bytes.iter().enumerate() {
-                low[i] = (byte & 15) as i8;
-                high[i] = (byte >> 4) as i8;
+            let eights = low.as_chunks_mut().0.iter_mut().zip(high.as_chunks_mut().0);
+            for (eight, (low, high)) in bytes.as_chunks().0.iter().zip(eights) {
+                // Eight at once: the compiler does not always find the vectors in a loop over bytes.
+                let both = u64::from_le_bytes(*eight);
+                *low = (both & NIBBLES).to_le_bytes().map(|value| value as i8);
+                *high = (both >> 4 & NIBBLES).to_le_bytes().map(|value| value as i8);
             }
         }
     }
@@ -200,8 +206,31 @@ impl IntegerBlock for Iq4Xs {
     const RANGE: (i8, i8) = (-127, 113);
 
     #[inline(always)]
-    fn decode(block: &[u8], values: &mut [i8], scales: &mut [f32], _offsets: &mut [f32]) {
-        iq4_xs_scales(block, scales);
+    fn decode(block: &[u8], values: &mut [i8], scales: &mut [f32], offsets: &mut [f32]) {
+        decode_sub_scaled::<Self>(block, values, scales, offsets);
+    }
+
+    #[inline(always)]
+    unsafe fn decode_shuffled(block: &[u8], values: &mut [i8], scales: &mut [f32], offsets: &mut [f32]) {
+        decode_scales::<Self>(block, scales, offsets);
+        // SAFETY: the caller's machine has byte shuffles.
+        unsafe { Self::values_shuffled(block, values) };
+    }
+}
+
+impl SubScaled for Iq4Xs {
+    #[inline(always)]
+    fn sub_scales(block: &[u8], sub_scales: &mut [i16], _sub_offsets: &mut [i16]) -> SubFactors {
+        let high = u16::from_le_bytes([block[2], block[3]]);
+        for (group, sub_scale) in sub_scales.iter_mut().enumerate() {
+            let low = (block[4 + group / 2] >> (4 * (group % 2))) & 15;
+            *sub_scale = (i16::from(low) | (((high >> (2 * group)) & 3) << 4) as i16) - 32;
+        }
+        SubFactors { scales: half_bits_at(block, 0), offsets: 0 }
+    }
+
+    #[inline(always)]
+    fn values(block: &[u8], values: &mut [i8]) {
         for (bytes, values) in block[8..136].chunks_exact(16).zip(values.chunks_exact_mut(32)) {
             let (low, high) = values.split_at_mut(16);
             for (i, byte) in bytes.iter().enumerate() {
@@ -212,24 +241,11 @@ impl IntegerBlock for Iq4Xs {
     }
 
     #[inline(always)]
-    unsafe fn decode_shuffled(block: &[u8], values: &mut [i8], scales: &mut [f32], _offsets: &mut [f32]) {
-        iq4_xs_scales(block, scales);
+    unsafe fn values_shuffled(block: &[u8], values: &mut [i8]) {
         for (bytes, values) in block[8..136].chunks_exact(16).zip(values.chunks_exact_mut(32)) {
             // SAFETY: the caller's machine has byte shuffles.
             unsafe { super::lookup::nibbles::<16>(&IQ4_VALUES, bytes, values) };
         }
-    }
-}
-
-/// The eight signed 6-bit scales of IQ4_XS, times the block's own.
-#[inline(always)]
-fn iq4_xs_scales(block: &[u8], scales: &mut [f32]) {
-    let scale = half_at(block, 0);
-    let high = u16::from_le_bytes([block[2], block[3]]);
-    for group in 0..8 {
-        let low = (block[4 + group / 2] >> (4 * (group % 2))) & 15;
-        let sub_scale = i16::from(low) | (((high >> (2 * group)) & 3) << 4) as i16;
-        scales[group] = scale * f32::from(sub_scale - 32);
     }
 }
 

@@ -12,7 +12,7 @@ mod tables;
 mod ternary;
 
 #[cfg(target_arch = "x86_64")]
-pub(crate) use k_quants::{Q2K, Q3K, Q4K, Q5K, Q6K};
+pub(crate) use k_quants::{Iq4Xs, Q2K, Q3K, Q4K, Q5K, Q6K};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use lattice::SIGN_BYTES;
 pub(crate) use legacy::halved_power_of_two;
@@ -57,6 +57,14 @@ pub(crate) trait SubScaled: IntegerBlock {
     fn sub_scales(block: &[u8], sub_scales: &mut [i16], sub_offsets: &mut [i16]) -> SubFactors;
     /// The values.
     fn values(block: &[u8], values: &mut [i8]);
+    /// The same, as [`IntegerBlock::decode_shuffled`].
+    ///
+    /// # Safety
+    /// As there.
+    #[inline(always)]
+    unsafe fn values_shuffled(block: &[u8], values: &mut [i8]) {
+        Self::values(block, values);
+    }
 }
 
 /// What the integers of a block are multiplied with, in half precision.
@@ -69,6 +77,13 @@ pub(crate) struct SubFactors {
 /// [`IntegerBlock::decode`] of such an encoding.
 #[inline(always)]
 fn decode_sub_scaled<B: SubScaled>(block: &[u8], values: &mut [i8], scales: &mut [f32], offsets: &mut [f32]) {
+    decode_scales::<B>(block, scales, offsets);
+    B::values(block, values);
+}
+
+/// The scales and offsets of such an encoding.
+#[inline(always)]
+fn decode_scales<B: SubScaled>(block: &[u8], scales: &mut [f32], offsets: &mut [f32]) {
     let (mut sub_scales, mut sub_offsets) = ([0; SPAN / 16], [0; SPAN / 16]);
     let groups = SPAN / B::GROUP;
     let factors = B::sub_scales(block, &mut sub_scales[..groups], &mut sub_offsets[..groups]);
@@ -81,7 +96,6 @@ fn decode_sub_scaled<B: SubScaled>(block: &[u8], values: &mut [i8], scales: &mut
             *offset = of_offsets * f32::from(sub_offset);
         }
     }
-    B::values(block, values);
 }
 
 /// Whether an encoding adds an offset to each group.
