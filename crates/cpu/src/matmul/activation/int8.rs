@@ -117,7 +117,7 @@ pub(in crate::matmul) struct PanelView {
     pub pairs32: *const i16,
     /// `[cols / 32][16 tokens][2]`: the same of 16 values.
     pub pairs16: *const i16,
-    /// `[cols / 16]`: the greatest sum of the squares of a token's 16 values.
+    /// `[cols / 16]`, at levels with AVX-512: the greatest sum of the squares of a token's 16 values.
     pub squares16: *const f32,
     /// `[cols / 32][16 tokens]`, of [`Panels::Winograd`]: less the products of each eight's first and second four bytes.
     pub starts32: *const i32,
@@ -273,7 +273,7 @@ impl Kernel for PrepareRow<'_> {
     }
 }
 
-/// Brings sixteen tokens to a panel, in plain loops as well.
+/// Brings sixteen tokens to a panel, in plain loops over tokens as lanes.
 struct PreparePanel<'a> {
     layout: &'a Int8Layout,
     x: InputRows<'a>,
@@ -289,14 +289,18 @@ impl Kernel for PreparePanel<'_> {
     #[inline(always)]
     unsafe fn run<V: Lanes>(self) {
         let PreparePanel { layout, x, panel, limits, view } = self;
-        for (lane, limit) in limits.into_iter().enumerate() {
-            let token = panel * TOKENS_PER_PANEL + lane;
-            // SAFETY: the maker vouches for x and the view; the token is below x.tokens.
+        let (first, zeros) = (panel * TOKENS_PER_PANEL, [0f32; PADDING]);
+        for col in (0..layout.cols).step_by(layout.group.len()) {
+            let mut rows = [zeros.as_ptr(); TOKENS_PER_PANEL];
+            for (lane, row) in rows.iter_mut().enumerate().take(x.tokens - first) {
+                // SAFETY: the token is one of x's, whose rows have the columns.
+                *row = unsafe { x.row(first + lane).add(col) };
+            }
+            // SAFETY: groups are whole; the maker vouches for the view.
             unsafe {
-                let row = (token < x.tokens).then(|| std::slice::from_raw_parts(x.row(token), layout.cols));
                 match layout.group {
-                    ActivationGroup::Of32 => write_lane::<32>(layout, row, limit, view, lane),
-                    ActivationGroup::Of256 => write_lane::<256>(layout, row, limit, view, lane),
+                    ActivationGroup::Of32 => write_group::<V, 32>(layout, rows, limits, view, col),
+                    ActivationGroup::Of256 => write_group::<V, 256>(layout, rows, limits, view, col),
                 }
             }
         }
@@ -347,49 +351,103 @@ fn bring_to_eights(values: &mut [i8; 256]) {
     }
 }
 
+/// A number for each token of a panel.
+type OfTokens<T> = [T; TOKENS_PER_PANEL];
+
+/// Writes the `GROUP` elements of every token that are at `rows`, the panel's from column `first` on.
+///
+/// # Safety
+/// The machine has the level of `V`; the rows have the elements, and the view the columns.
 #[inline(always)]
-unsafe fn write_lane<const GROUP: usize>(
+#[allow(clippy::needless_range_loop)] // several arrays walk together
+unsafe fn write_group<V: Lanes, const GROUP: usize>(
     layout: &Int8Layout,
-    row: Option<&[f32]>,
-    limit: f32,
+    rows: OfTokens<*const f32>,
+    limits: OfTokens<f32>,
     view: PanelView,
-    lane: usize,
+    first: usize,
 ) {
-    let flip = if layout.panels == Panels::Unsigned { 0x8080_8080 } else { 0 };
-    let mut values = [0i8; GROUP];
-    let mut scale = 0.0;
-    for g in 0..layout.cols / GROUP {
-        if let Some(x) = row.and_then(|row| row[g * GROUP..].first_chunk::<GROUP>()) {
-            scale = quantise(&x.map(|x| if x.abs() > limit { 0.0 } else { x }), &mut values);
-        }
-        let unit = if GROUP == 32 { scale } else { 1.0 };
-        // SAFETY: the view's arrays were laid out for all groups and sixteen lanes.
+    let mut columns = [[0f32; TOKENS_PER_PANEL]; GROUP];
+    for (block, columns) in columns.as_chunks_mut::<16>().0.iter_mut().enumerate() {
+        // SAFETY: the rows have the elements of the group.
         unsafe {
-            let to = view.values.cast_mut().cast::<u32>().add(g * GROUP / 4 * TOKENS_PER_PANEL + lane);
-            for (k, four) in values.as_chunks::<4>().0.iter().enumerate() {
-                to.add(k * TOKENS_PER_PANEL).write(u32::from_le_bytes(four.map(|v| v as u8)) ^ flip);
-            }
-            *view.scales.cast_mut().add(g * TOKENS_PER_PANEL + lane) = scale;
-            for (s, values) in values.as_chunks::<16>().0.iter().enumerate() {
-                let squares = values.iter().map(|value| i32::from(*value).pow(2)).sum::<i32>() as f32;
-                let most = &mut *view.squares16.cast_mut().add(g * (GROUP / 16) + s);
-                *most = if lane == 0 { squares } else { most.max(squares) };
-            }
-            for (s, values) in values.as_chunks::<32>().0.iter().enumerate() {
-                let at = g * (GROUP / 32) + s;
-                let (low, high) = (sum(&values[..16]), sum(&values[16..]));
-                *view.sums32.cast_mut().add(at * TOKENS_PER_PANEL + lane) = unit * (low + high) as f32;
-                *view.sums16.cast_mut().add(2 * at * TOKENS_PER_PANEL + lane) = unit * low as f32;
-                *view.sums16.cast_mut().add((2 * at + 1) * TOKENS_PER_PANEL + lane) = unit * high as f32;
-                if GROUP == 256 {
-                    let (pair, half) = (at / 2 * TOKENS_PER_PANEL + lane, at % 2);
-                    view.pairs32.cast_mut().add(2 * pair + half).write((low + high) as i16);
-                    let pair = at * TOKENS_PER_PANEL + lane;
-                    view.pairs16.cast_mut().cast::<[i16; 2]>().add(pair).write([low as i16, high as i16]);
+            V::transpose(rows.map(|row| row.add(16 * block)), columns.each_mut().map(|column| column.as_mut_ptr()))
+        };
+    }
+    // SAFETY: the machine has the level.
+    let (scales, inverses) = unsafe { find_scales::<V, GROUP>(&mut columns, limits) };
+    let unit = if GROUP == 32 { scales } else { [1.0; TOKENS_PER_PANEL] };
+    let flip = if layout.panels == Panels::Unsigned { 0x8080_8080 } else { 0 };
+    // SAFETY: the view has room for all columns and tokens.
+    unsafe {
+        put(view.scales, first / GROUP, scales);
+        for (at, columns) in (first / 32..).zip(columns.as_chunks::<32>().0) {
+            let mut halves = [[0i32; TOKENS_PER_PANEL]; 2];
+            for (half, columns) in columns.as_chunks::<16>().0.iter().enumerate() {
+                let sums = &mut halves[half];
+                for (four, columns) in columns.as_chunks::<4>().0.iter().enumerate() {
+                    let mut bytes = [0u32; TOKENS_PER_PANEL];
+                    for (place, column) in columns.iter().enumerate() {
+                        for lane in 0..TOKENS_PER_PANEL {
+                            let value = round(column[lane], inverses[lane]);
+                            bytes[lane] |= (value as u32 & 0xff) << (8 * place);
+                            sums[lane] += value;
+                        }
+                    }
+                    put(view.values.cast::<u32>(), 8 * at + 4 * half + four, bytes.map(|bytes| bytes ^ flip));
                 }
+            }
+            let [low, high] = halves;
+            let scaled = |sums: OfTokens<i32>| std::array::from_fn(|lane| unit[lane] * sums[lane] as f32);
+            let both: OfTokens<i32> = std::array::from_fn(|lane| low[lane] + high[lane]);
+            put(view.sums16, 2 * at, scaled(low));
+            put(view.sums16, 2 * at + 1, scaled(high));
+            put(view.sums32, at, scaled(both));
+            if GROUP == 256 {
+                let pairs: OfTokens<[i16; 2]> = std::array::from_fn(|lane| [low[lane] as i16, high[lane] as i16]);
+                put(view.pairs16.cast(), at, pairs);
+                let pairs = view.pairs32.cast_mut().add(at / 2 * 2 * TOKENS_PER_PANEL + at % 2);
+                both.into_iter().enumerate().for_each(|(lane, sum)| *pairs.add(2 * lane) = sum as i16);
             }
         }
     }
+}
+
+/// Writes what a panel has of its tokens at a place.
+#[inline(always)]
+unsafe fn put<T>(to: *const T, place: usize, of_tokens: OfTokens<T>) {
+    // SAFETY: the caller's panel has the place, in memory that it may write.
+    unsafe { to.cast_mut().cast::<OfTokens<T>>().add(place).write(of_tokens) };
+}
+
+/// The scales of a group of every token, and what its elements are multiplied with; outliers become zeros.
+///
+/// # Safety
+/// The machine has the level of `V`.
+#[inline(always)]
+unsafe fn find_scales<V: Lanes, const GROUP: usize>(
+    columns: &mut [OfTokens<f32>; GROUP],
+    limits: OfTokens<f32>,
+) -> (OfTokens<f32>, OfTokens<f32>) {
+    let mut largest = [0f32; TOKENS_PER_PANEL];
+    for lane in (0..TOKENS_PER_PANEL).step_by(V::LANES) {
+        // SAFETY: vectors divide the tokens; the caller vouches for the level.
+        unsafe {
+            let (zero, limit) = (V::splat(0.0), V::load(limits.as_ptr().add(lane)));
+            let (mut most, mut finite) = (zero, zero);
+            for column in columns.iter_mut() {
+                let x = V::load(column.as_ptr().add(lane));
+                let x = V::select(limit.less(x.max(zero.sub(x))), zero, x);
+                x.store(column.as_mut_ptr().add(lane));
+                most = most.max(x.max(zero.sub(x)));
+                // Not a number from an element on that is not finite.
+                finite = finite.add(x.sub(x));
+            }
+            most.add(finite).store(largest.as_mut_ptr().add(lane));
+        }
+    }
+    let factors = largest.map(|largest| group_factors(largest, LARGEST));
+    (factors.map(|(scale, _)| f32::from_bits(scale.to_bits() & SCALE_MASK)), factors.map(|(_, inverse)| inverse))
 }
 
 /// Rounds a group to `-127..=127` times the scale it returns; a group that is not finite gets a scale that is not.
@@ -402,15 +460,19 @@ fn quantise<const GROUP: usize>(x: &[f32; GROUP], values: &mut [i8; GROUP]) -> f
     }
     let (scale, inverse) = group_factors(f32::from_bits(largest as u32), LARGEST);
     let scale = f32::from_bits(scale.to_bits() & SCALE_MASK);
-    if inverse == 0.0 {
-        values.fill(0);
-        return scale;
-    }
     for (value, x) in values.iter_mut().zip(x) {
-        // Adding 1.5 * 2^23 leaves the nearest integer, ties to even, in the low bits.
-        *value = ((x * inverse + 12_582_912.0).to_bits() as i32 - 0x4b40_0000) as i8;
+        *value = round(*x, inverse) as i8;
     }
     scale
+}
+
+/// The nearest integer to `x * inverse`, ties to even; zero where the inverse is.
+#[inline(always)]
+fn round(x: f32, inverse: f32) -> i32 {
+    // Adding 1.5 * 2^23 leaves the integer in the low bits.
+    let integer = (x * inverse + 12_582_912.0).to_bits() as i32 - 0x4b40_0000;
+    // The element of a group that is not finite may be none.
+    if inverse == 0.0 { 0 } else { integer }
 }
 
 /// The largest integer.
