@@ -16,7 +16,7 @@ const ALL_ROWS: &[usize] = if cfg!(target_arch = "x86_64") { &[1, 3, 4, 7, 64, 6
 const ALL_COLS: &[usize] =
     if cfg!(target_arch = "x86_64") { &[32, 64, 96, 256, 288, 576, 768, 2304] } else { &[32, 96, 256, 320, 512] };
 /// Of types without blocks.
-const ODD_COLS: &[usize] = &[1, 7, 13, 35];
+const ODD_COLS: &[usize] = &[1, 7, 13, 35, 300];
 
 /// A matrix of one type and the activations it meets.
 struct Case {
@@ -197,6 +197,18 @@ fn exact_products_of_every_type_and_level_agree_with_f64() {
                 let found = run(&case, Precision::Exact, isa, rows);
                 check(&case, &found, &expected, tolerance(*weight, Precision::Exact), isa.name());
             }
+        }
+    }
+}
+
+#[test]
+fn exact_prompts_cross_tiles_of_rows_and_turns_of_tokens() {
+    for (weight, cols) in [(TensorType::F32, 257), (TensorType::F16, 129), (TensorType::Q4_0, 288)] {
+        let case = case(weight, 101, cols, 531);
+        let expected = reference(&case, &case.x);
+        for isa in Isa::available() {
+            let found = run(&case, Precision::Exact, isa, case.rows);
+            check(&case, &found, &expected, tolerance(weight, Precision::Exact), isa.name());
         }
     }
 }

@@ -273,7 +273,7 @@ impl Kernel for PrepareRow<'_> {
     }
 }
 
-/// Brings sixteen tokens to a panel, in plain loops over tokens as lanes.
+/// Brings sixteen tokens to a panel, turned so that tokens are lanes, and then mostly in plain loops over them.
 struct PreparePanel<'a> {
     layout: &'a Int8Layout,
     x: InputRows<'a>,

@@ -31,7 +31,7 @@ impl RowDecoder {
         }
     }
 
-    /// Decodes a whole row; `bytes` are exactly those of `out.len()` elements.
+    /// Decodes whole blocks of a row; `bytes` are exactly those of `out.len()` elements.
     ///
     /// # Safety
     /// The machine has the level the decoder was made for.

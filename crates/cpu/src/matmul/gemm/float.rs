@@ -92,13 +92,14 @@ impl Kernel for Product<'_> {
         let panels = self.extent.in_turn();
         let mut panel = panels.start;
         while panel < panels.end {
-            // Sums, activations and a weight fit the registers.
+            // Sums, activations and a weight fill the registers.
             // SAFETY: the maker vouches for the operands, panels stay within the turn.
             panel += unsafe {
                 match (V::LANES, V::REGISTERS, panels.end - panel) {
                     (16, _, 2..) => self.panels::<V, 12, 2, 1>(panel),
                     (16, _, _) => self.panels::<V, 24, 1, 1>(panel),
-                    (8, _, _) => self.panels::<V, 6, 1, 2>(panel),
+                    (8, 16.., _) => self.panels::<V, 6, 1, 2>(panel),
+                    (8, _, _) => self.panels::<V, 2, 1, 2>(panel),
                     (_, 32.., _) => self.panels::<V, 6, 1, 4>(panel),
                     _ => self.panels::<V, 3, 1, 4>(panel),
                 }

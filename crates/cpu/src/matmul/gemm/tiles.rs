@@ -10,7 +10,7 @@ use crate::matmul::activation::{Int8Layout, PanelLayout, TOKENS_PER_PANEL};
 use crate::matmul::integers::SPAN;
 use crate::matmul::quantised::Task;
 
-/// Rows of a tile: with 32 tokens' panels, its 24 KB of bytes stay in the first cache level.
+/// Rows of a tile: with 32 tokens' panels, 24 KB of bytes stay in the first cache level; floats stay in the second.
 pub(super) const TILE_ROWS: usize = 96;
 /// Tokens for which partial results are kept; more are computed in turns.
 pub(super) const MAX_TOKENS: usize = 512;
