@@ -46,18 +46,31 @@ pub(super) trait Multiply {
     unsafe fn floats(sums: Self::Ints) -> Self::Floats;
 }
 
+/// What more a level does with pairs of 16 bits.
+///
+/// # Safety
+/// As [`Multiply`].
+pub(super) trait Pairs: Multiply {
+    /// Sums of two groups' activations for every token.
+    unsafe fn load_pairs(from: *const i16) -> Self::Partial;
+    /// Two halves, for every token.
+    unsafe fn factors(both: i32) -> Self::Partial;
+    /// Adds both halves of every token's pair, times those of the factors.
+    unsafe fn add_scaled(sums: Self::Ints, pairs: Self::Partial, factors: Self::Partial) -> Self::Ints;
+}
+
 /// The kinds of weights of a level that multiplies unsigned by signed bytes in 16 bits.
 pub(super) trait UnsignedKinds {
     /// At most 15: eight steps fit 16 bits.
-    type FourBits: Multiply;
+    type FourBits: Pairs;
     /// At most 31: four.
-    type FiveBits: Multiply;
+    type FiveBits: Pairs;
     /// At most 63: two.
-    type SixBits: Multiply;
+    type SixBits: Pairs;
     /// At most 127: one.
-    type SevenBits: Multiply;
+    type SevenBits: Pairs;
     /// Any signed byte.
-    type Signed: Multiply;
+    type Signed: Pairs;
 }
 
 /// A way to multiply tiles, for any scaling.

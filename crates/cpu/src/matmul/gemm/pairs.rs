@@ -9,7 +9,7 @@ use std::arch::x86_64::*;
 
 use ascua_gguf::TensorType;
 
-use super::frame::{self, Multiply, UnsignedKinds};
+use super::frame::{self, Multiply, Pairs, UnsignedKinds};
 use super::{Gemm, IntegerFormat, Panels};
 use crate::lanes;
 use crate::matmul::bytes16::Body;
@@ -18,30 +18,11 @@ use crate::matmul::bytes16::Body;
 pub(super) fn gemm<K: UnsignedKinds, const R: usize, const H: usize>(
     weight: TensorType,
     format: IntegerFormat,
-) -> Option<Gemm>
-where
-    K::FourBits: Pairs,
-    K::FiveBits: Pairs,
-    K::SixBits: Pairs,
-    K::Signed: Pairs,
-{
+) -> Option<Gemm> {
     sub_scaled::gemm::<K, R, H>(weight).or_else(|| {
         let multiply = frame::unsigned::<K, R, H>(format)?;
         Some(Gemm { decode: frame::decode_unsigned::<K::Signed>, multiply, panels: Panels::Signed })
     })
-}
-
-/// What more a level does with pairs of 16 bits.
-///
-/// # Safety
-/// As [`Multiply`].
-pub(super) trait Pairs: Multiply {
-    /// Sums of two groups' activations for every token.
-    unsafe fn load_pairs(from: *const i16) -> Self::Partial;
-    /// Two halves, for every token.
-    unsafe fn factors(both: i32) -> Self::Partial;
-    /// Adds both halves of every token's pair, times those of the factors.
-    unsafe fn add_scaled(sums: Self::Ints, pairs: Self::Partial, factors: Self::Partial) -> Self::Ints;
 }
 
 macro_rules! pairs {

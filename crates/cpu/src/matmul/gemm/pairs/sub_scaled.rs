@@ -19,13 +19,7 @@ use crate::matmul::integers::{
 };
 
 /// The kernels of a type, `R` rows by `H` vectors of tokens, if it has such scales.
-pub(super) fn gemm<K: UnsignedKinds, const R: usize, const H: usize>(weight: TensorType) -> Option<Gemm>
-where
-    K::FourBits: Pairs,
-    K::FiveBits: Pairs,
-    K::SixBits: Pairs,
-    K::Signed: Pairs,
-{
+pub(super) fn gemm<K: UnsignedKinds, const R: usize, const H: usize>(weight: TensorType) -> Option<Gemm> {
     Some(match weight {
         TensorType::Q2_K => of::<Q2K, K::FourBits, R, H>(),
         TensorType::Q3_K => of::<Q3K, K::FourBits, R, H>(),
