@@ -1,7 +1,7 @@
 //! GEMV with AVX2: 32 products at a time, added by pairs with `vpmaddubsw`.
 //!
-//! Stored weights are the unsigned operand where they have at most six bits; wider ones lend their sign to the
-//! activation. Also the kernels of AVX-512 machines for the types that have none with VNNI.
+//! Stored weights are the unsigned operand where they have at most six bits; of others the sign goes to the other
+//! operand. Also the kernels of AVX-512 machines for the types that have none with VNNI.
 
 mod blocks32;
 mod k_quants;
@@ -59,7 +59,10 @@ unsafe fn run<K: RowsDot>(task: Task<'_>, rows: Range<usize>) {
 enum Stored {
     /// At most 63, so that a pair of products stays within 16 bits.
     Unsigned,
+    /// The activation takes the stored value's sign.
     Signed,
+    /// Above −128: the stored value takes the activation's sign, whose magnitude serves all rows.
+    Symmetric,
 }
 
 /// Products of 32 stored weights and activations, added by pairs.
@@ -70,6 +73,7 @@ unsafe fn pairs(stored: Stored, w: __m256i, x: __m256i) -> __m256i {
         match stored {
             Stored::Unsigned => _mm256_maddubs_epi16(w, x),
             Stored::Signed => _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w)),
+            Stored::Symmetric => _mm256_maddubs_epi16(_mm256_abs_epi8(x), _mm256_sign_epi8(w, x)),
         }
     }
 }

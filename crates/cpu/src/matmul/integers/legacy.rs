@@ -167,7 +167,17 @@ impl IntegerBlock for Mxfp4 {
 /// Half the value of an E8M0 exponent: `2^(exponent - 128)`.
 #[inline(always)]
 pub(crate) fn halved_power_of_two(exponent: u8) -> f32 {
-    f32::from_bits(if exponent < 2 { 0x0020_0000 << exponent } else { (u32::from(exponent) - 1) << 23 })
+    static POWERS: [f32; 256] = {
+        let mut powers = [0.0; 256];
+        let mut exponent = 0;
+        while exponent < 256 {
+            let bits = if exponent < 2 { 0x0020_0000 << exponent } else { (exponent - 1) << 23 };
+            powers[exponent as usize] = f32::from_bits(bits);
+            exponent += 1;
+        }
+        powers
+    };
+    POWERS[usize::from(exponent)]
 }
 
 /// Low nibbles are the first 16 elements, high nibbles the last 16.

@@ -34,23 +34,25 @@ impl<B: Block32> RowsDot for Blocks32<B> {
             for block in 0..cols / 32 {
                 let mut values = [_mm256_setzero_si256(); T];
                 let mut above = [_mm256_setzero_si256(); T];
+                let mut scales = [_mm256_setzero_ps(); T];
                 for t in 0..T {
                     values[t] = _mm256_loadu_si256(x[t].values.add(32 * block).cast());
                     above[t] = _mm256_maddubs_epi16(_mm256_set1_epi8(B::ZERO), values[t]);
+                    scales[t] = _mm256_set1_ps(*x[t].scales.add(block));
                 }
                 for r in 0..R {
                     let at = rows[r].add(block * B::BYTES);
                     prefetch(at);
                     let w = B::values(at);
                     let factors = B::factors(at);
+                    let scale = _mm256_broadcastss_ps(factors);
                     for t in 0..T {
                         let mut products = pairs(B::STORED, w, values[t]);
                         if B::ZERO != 0 {
                             products = _mm256_sub_epi16(products, above[t]);
                         }
                         let products = _mm256_cvtepi32_ps(_mm256_madd_epi16(products, ones));
-                        let scale = _mm_mul_ss(factors, _mm_load_ss(x[t].scales.add(block)));
-                        sums[r][t] = _mm256_fmadd_ps(products, _mm256_broadcastss_ps(scale), sums[r][t]);
+                        sums[r][t] = _mm256_fmadd_ps(products, _mm256_mul_ps(scale, scales[t]), sums[r][t]);
                         if B::OFFSETS == Offsets::PerGroup {
                             let of_x = _mm_load_ss(x[t].scaled_sums.add(block));
                             offsets[r][t] = _mm_fmadd_ss(_mm_movehdup_ps(factors), of_x, offsets[r][t]);

@@ -2,7 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::legacy::looked_up;
+use super::lattice::in_nibbles;
+use super::legacy::{looked_up, nibbles};
 use super::super_blocks::{Correction, Header, SuperBlock};
 use super::{Stored, halves};
 use crate::matmul::integers::IQ4_VALUES;
@@ -151,16 +152,15 @@ impl SuperBlock for Iq4Xs {
     unsafe fn header(block: *const u8) -> Header {
         // SAFETY: as above.
         unsafe {
-            let high = u64::from(block.add(2).cast::<u16>().read_unaligned());
-            let low = u64::from(block.add(4).cast::<u32>().read_unaligned());
-            let mut scales = 0u64;
-            for group in 0..8 {
-                let six = ((low >> (4 * group)) & 15) | (((high >> (2 * group)) & 3) << 4);
-                scales |= six << (8 * group);
-            }
-            let scales = _mm_sub_epi8(_mm_cvtsi64_si128(scales as i64), _mm_set1_epi8(32));
+            // A scale in each 16-bit lane: its nibble, and the two bits above it.
+            let nibbles = in_nibbles(_mm_cvtsi32_si128(block.add(4).cast::<i32>().read_unaligned()));
+            let high = _mm_set1_epi16(block.add(2).cast::<i16>().read_unaligned());
+            let to_top = _mm_setr_epi16(1 << 14, 1 << 12, 1 << 10, 1 << 8, 1 << 6, 1 << 4, 1 << 2, 1);
+            let high = _mm_slli_epi16::<4>(_mm_srli_epi16::<14>(_mm_mullo_epi16(high, to_top)));
+            let scales = _mm_or_si128(_mm_cvtepu8_epi16(nibbles), high);
+            let scales = _mm_sub_epi16(scales, _mm_set1_epi16(32));
             Header {
-                scales: _mm256_broadcastsi128_si256(_mm_cvtepi8_epi16(scales)),
+                scales: _mm256_broadcastsi128_si256(scales),
                 of_sums: _mm256_setzero_si256(),
                 factors: halves(u32::from(block.cast::<u16>().read_unaligned())),
             }
@@ -170,11 +170,7 @@ impl SuperBlock for Iq4Xs {
     #[inline(always)]
     unsafe fn values(block: *const u8, part: usize) -> __m256i {
         // SAFETY: as above.
-        unsafe {
-            let low = _mm_loadu_si128(block.add(8 + 16 * part).cast());
-            let both = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(low), _mm_srli_epi16::<4>(low));
-            looked_up(&IQ4_VALUES, _mm256_and_si256(both, _mm256_set1_epi8(15)))
-        }
+        unsafe { looked_up(&IQ4_VALUES, nibbles(block.add(8 + 16 * part))) }
     }
 }
 

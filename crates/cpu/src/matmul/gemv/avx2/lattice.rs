@@ -293,7 +293,7 @@ unsafe fn odd(words: __m128i) -> __m128i {
 
 /// The nibbles of the lower eight bytes, low ones first.
 #[inline(always)]
-unsafe fn in_nibbles(bytes: __m128i) -> __m128i {
+pub(super) unsafe fn in_nibbles(bytes: __m128i) -> __m128i {
     // SAFETY: AVX2 is the caller's.
     unsafe { _mm_and_si128(_mm_unpacklo_epi8(bytes, _mm_srli_epi16::<4>(bytes)), _mm_set1_epi8(15)) }
 }

@@ -2,8 +2,8 @@
 
 use std::arch::x86_64::*;
 
+use super::Stored;
 use super::blocks32::Block32;
-use super::{Stored, halves};
 use crate::matmul::integers::{IQ4_VALUES, MXFP4_VALUES, Offsets, halved_power_of_two};
 
 // SAFETY of every block below: the frame passes a pointer to a whole block, and runs with AVX2 and F16C.
@@ -34,25 +34,25 @@ macro_rules! blocks {
 }
 
 blocks! {
-    Q4_0: 18, Unsigned, 8, None, nibbles::<2>, half;
-    Q4_1: 20, Unsigned, 0, PerGroup, nibbles::<4>, two_halves;
+    Q4_0: 18, Unsigned, 8, None, nibbles_at::<2>, half;
+    Q4_1: 20, Unsigned, 0, PerGroup, nibbles_at::<4>, two_halves;
     Q5_0: 22, Unsigned, 16, None, five_bits::<6, 2>, half;
     Q5_1: 24, Unsigned, 0, PerGroup, five_bits::<8, 4>, two_halves;
     Q8_0: 34, Signed, 0, None, bytes::<2>, half;
-    Iq4Nl: 18, Signed, 0, None, iq4, half;
-    Mxfp4: 17, Signed, 0, None, mxfp4, power_of_two;
+    Iq4Nl: 18, Symmetric, 0, None, iq4, half;
+    Mxfp4: 17, Symmetric, 0, None, mxfp4, power_of_two;
 }
 
 #[inline(always)]
 unsafe fn half(block: *const u8) -> __m128 {
-    // SAFETY: the caller's block begins with a half.
-    unsafe { halves(u32::from(block.cast::<u16>().read_unaligned())) }
+    // SAFETY: the caller's block begins with a half, and has eight bytes.
+    unsafe { _mm_cvtph_ps(_mm_loadl_epi64(block.cast())) }
 }
 
 #[inline(always)]
 unsafe fn two_halves(block: *const u8) -> __m128 {
-    // SAFETY: the caller's block begins with two halves.
-    unsafe { halves(block.cast::<u32>().read_unaligned()) }
+    // SAFETY: the caller's block begins with two halves, and has eight bytes.
+    unsafe { _mm_cvtph_ps(_mm_loadl_epi64(block.cast())) }
 }
 
 #[inline(always)]
@@ -67,15 +67,21 @@ unsafe fn bytes<const AT: usize>(block: *const u8) -> __m256i {
     unsafe { _mm256_loadu_si256(block.add(AT).cast()) }
 }
 
-/// Low nibbles of the 16 bytes at `AT`, then the high ones.
+/// Low nibbles of 16 bytes, then the high ones.
 #[inline(always)]
-unsafe fn nibbles<const AT: usize>(block: *const u8) -> __m256i {
+pub(super) unsafe fn nibbles(bytes: *const u8) -> __m256i {
     // SAFETY: the caller's block has the bytes.
     unsafe {
-        let low = _mm_loadu_si128(block.add(AT).cast());
-        let both = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(low), _mm_srli_epi16::<4>(low));
-        _mm256_and_si256(both, _mm256_set1_epi8(15))
+        let twice = _mm256_broadcastsi128_si256(_mm_loadu_si128(bytes.cast()));
+        let moved = _mm256_srlv_epi64(twice, _mm256_setr_epi64x(0, 0, 4, 4));
+        _mm256_and_si256(moved, _mm256_set1_epi8(15))
     }
+}
+
+#[inline(always)]
+unsafe fn nibbles_at<const AT: usize>(block: *const u8) -> __m256i {
+    // SAFETY: the caller's block has the bytes.
+    unsafe { nibbles(block.add(AT)) }
 }
 
 /// Nibbles at `AT` with a fifth bit each from the 32 bits at `BITS`.
@@ -87,20 +93,20 @@ unsafe fn five_bits<const AT: usize, const BITS: usize>(block: *const u8) -> __m
         let spread = _mm256_setr_epi64x(0, 0x0101_0101_0101_0101, 0x0202_0202_0202_0202, 0x0303_0303_0303_0303);
         let select = _mm256_set1_epi64x(0x8040_2010_0804_0201u64 as i64);
         let set = _mm256_cmpeq_epi8(_mm256_and_si256(_mm256_shuffle_epi8(bits, spread), select), select);
-        _mm256_or_si256(nibbles::<AT>(block), _mm256_and_si256(set, _mm256_set1_epi8(16)))
+        _mm256_or_si256(nibbles(block.add(AT)), _mm256_and_si256(set, _mm256_set1_epi8(16)))
     }
 }
 
 #[inline(always)]
 unsafe fn iq4(block: *const u8) -> __m256i {
     // SAFETY: the caller's block has the bytes.
-    unsafe { looked_up(&IQ4_VALUES, nibbles::<2>(block)) }
+    unsafe { looked_up(&IQ4_VALUES, nibbles(block.add(2))) }
 }
 
 #[inline(always)]
 unsafe fn mxfp4(block: *const u8) -> __m256i {
     // SAFETY: the caller's block has the bytes.
-    unsafe { looked_up(&MXFP4_VALUES, nibbles::<1>(block)) }
+    unsafe { looked_up(&MXFP4_VALUES, nibbles(block.add(1))) }
 }
 
 #[inline(always)]
