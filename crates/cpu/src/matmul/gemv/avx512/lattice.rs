@@ -4,6 +4,8 @@ mod points;
 
 use std::arch::x86_64::*;
 
+use ascua_quant::tables::IQ2_S_GRID;
+
 use super::super_blocks::{Correction, Read, Signs, SuperBlock, lanes_of_8, lanes_of_8_words, lanes_of_16};
 
 pub(super) struct Iq1S;
@@ -18,7 +20,7 @@ pub(super) struct Iq3S;
 
 impl SuperBlock for Iq1S {
     const BYTES: usize = 50;
-    const CORRECTION: Correction = Correction::Zero { shift: 4 };
+    const CORRECTION: Correction = Correction::Zero { shift: 0 };
 
     #[inline(always)]
     unsafe fn read(block: *const u8) -> Read {
@@ -31,12 +33,17 @@ impl SuperBlock for Iq1S {
             let spread = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 0, 1, 0, 1, 0, 1, 2, 3, 2, 3, 2, 3, 2, 3));
             let words4 = _mm512_shuffle_epi8(words4, spread);
             let upper = _mm512_srlv_epi16(words4, _mm512_set1_epi64(0x0009_0006_0003_0000));
-            let values = eighths(block.add(2), upper, _mm512_movepi16_mask(words4));
-            // Odd factors of groups of 32, once for each 16.
+            let values = ternary(block.add(2), upper);
+            // Odd factors of groups of 32, in eighths. Values are an eighth higher than the points, or lower where the
+            // top bit is set; and the points are raised by 1.
             let three = _mm_and_si128(_mm_srli_epi16::<12>(words), _mm_set1_epi16(7));
             let odd = _mm_add_epi16(_mm_add_epi16(three, three), _mm_set1_epi16(1));
-            let of_sums = _mm256_set_m128i(_mm_unpackhi_epi16(odd, odd), _mm_unpacklo_epi16(odd, odd));
-            let bytes = _mm_cvtsi128_si64(_mm_packus_epi16(odd, odd)) as u64;
+            let down = _mm_srai_epi16::<15>(words);
+            let below = _mm_mullo_epi16(odd, _mm_sub_epi16(_mm_set1_epi16(7), _mm_add_epi16(down, down)));
+            // Once for each 16.
+            let of_sums = _mm256_set_m128i(_mm_unpackhi_epi16(below, below), _mm_unpacklo_epi16(below, below));
+            let eight = _mm_slli_epi16::<3>(odd);
+            let bytes = _mm_cvtsi128_si64(_mm_packus_epi16(eight, eight)) as u64;
             Read { values, scales: lanes_of_8(bytes), of_sums, factors: half(block, 0.125), signs: [0; 4] }
         }
     }
@@ -44,7 +51,7 @@ impl SuperBlock for Iq1S {
 
 impl SuperBlock for Iq1M {
     const BYTES: usize = 56;
-    const CORRECTION: Correction = Correction::Zero { shift: 4 };
+    const CORRECTION: Correction = Correction::Zero { shift: 0 };
 
     #[inline(always)]
     unsafe fn read(block: *const u8) -> Read {
@@ -53,17 +60,24 @@ impl SuperBlock for Iq1M {
             let bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128(block.add(32).cast()));
             // The second nibble of a byte in the word above it.
             let upper = _mm512_or_si512(bytes, _mm512_slli_epi32::<12>(bytes));
-            let values = eighths(block, upper, _mm512_test_epi16_mask(upper, _mm512_set1_epi16(8)));
+            let up = _mm512_testn_epi16_mask(upper, _mm512_set1_epi16(8));
+            let mut values = ternary(block, upper);
+            // In eighths, raised by 9: values are an eighth higher than the points, or lower.
+            for (i, values) in values.iter_mut().enumerate() {
+                let eighths = _mm512_slli_epi64::<3>(*values);
+                *values = _mm512_mask_add_epi64(eighths, (up >> (8 * i)) as u8, eighths, _mm512_set1_epi8(2));
+            }
             let words = block.add(48).cast::<u64>().read_unaligned();
             let four = _mm256_setr_epi8(
                 0, 1, 0, 1, 0, 1, 0, 1, 2, 3, 2, 3, 2, 3, 2, 3, 4, 5, 4, 5, 4, 5, 4, 5, 6, 7, 6, 7, 6, 7, 6, 7,
             );
             let threes = _mm256_shuffle_epi8(_mm256_set1_epi64x(words as i64), four);
             let threes = _mm256_srlv_epi16(threes, _mm256_set1_epi64x(0x0009_0006_0003_0000));
-            let of_sums = odd(_mm256_and_si256(threes, _mm256_set1_epi16(7)));
+            let odd = odd(_mm256_and_si256(threes, _mm256_set1_epi16(7)));
+            let of_sums = _mm256_add_epi16(_mm256_slli_epi16::<3>(odd), odd);
             let bits = words >> 12 & 0xf | words >> 24 & 0xf0 | words >> 36 & 0xf00 | words >> 48 & 0xf000;
             let factors = _mm_mul_ps(_mm_cvtph_ps(_mm_cvtsi32_si128(bits as i32)), _mm_set1_ps(0.125));
-            Read { values, scales: lanes_of_16(of_sums), of_sums, factors, signs: [0; 4] }
+            Read { values, scales: lanes_of_16(odd), of_sums, factors, signs: [0; 4] }
         }
     }
 }
@@ -132,7 +146,7 @@ impl SuperBlock for Iq2S {
             );
             let upper = _mm512_srlv_epi16(upper, _mm512_set1_epi64(0x0006_0004_0002_0000));
             let upper = _mm512_and_si512(upper, _mm512_set1_epi16(0x300));
-            let values = points::IQ2_S.eights(_mm512_or_si512(low, upper));
+            let values = points::loaded(&IQ2_S_GRID, _mm512_or_si512(low, upper));
             let signs = block.add(34).cast::<[u64; 4]>().read_unaligned();
             let of_sums = odd_nibbles(block.add(74));
             Read { values, scales: lanes_of_16(of_sums), of_sums, factors: half(block, 0.125), signs }
@@ -209,25 +223,14 @@ unsafe fn words(bytes: *const u8) -> __m512i {
     unsafe { _mm512_cvtepu8_epi16(_mm256_loadu_si256(bytes.cast())) }
 }
 
-/// Thirty-two ternary points in eighths, raised by 16: `low` holds the low bits of their indices, `upper` the next
-/// three, and points in `down` lie an eighth lower instead of higher.
+/// Thirty-two ternary points, raised by 1: `low` holds the low bits of their indices, `upper` the next three.
 #[inline(always)]
-unsafe fn eighths(low: *const u8, upper: __m512i, down: __mmask32) -> [__m512i; 4] {
-    // SAFETY: the caller has 32 bytes; AVX-512 is the caller's.
+unsafe fn ternary(low: *const u8, upper: __m512i) -> [__m512i; 4] {
+    // SAFETY: the caller has 32 bytes, and indices have eleven bits; AVX-512 is the caller's.
     unsafe {
         let low = words(low);
         let upper = _mm512_and_si512(_mm512_slli_epi16::<8>(upper), _mm512_set1_epi16(0x700));
-        let mut indices = [[0u16; 8]; 4];
-        _mm512_storeu_si512(indices.as_mut_ptr().cast(), _mm512_or_si512(low, upper));
-        let mut values = [_mm512_setzero_si512(); 4];
-        for (i, values) in values.iter_mut().enumerate() {
-            let eight = _mm512_slli_epi64::<3>(points::iq1(&indices[i]));
-            let eight = _mm512_and_si512(eight, _mm512_set1_epi8(-8));
-            let down = (down >> (8 * i)) as __mmask8;
-            let shift = _mm512_mask_blend_epi64(down, _mm512_set1_epi8(17), _mm512_set1_epi8(15));
-            *values = _mm512_add_epi8(eight, shift);
-        }
-        values
+        points::loaded(&points::IQ1, _mm512_or_si512(low, upper))
     }
 }
 

@@ -3,11 +3,12 @@
 //! Gathers are slow on many processors (and slower still where their microcode guards them). A point of the IQ2
 //! lattices has eight values of three kinds, one of the IQ3 lattices four of eight: both fit 16 bits, two or four a
 //! value, so that `vpermi2w` finds 32 of 64 points at once, and bits above the sixth of the indices choose among its
-//! results. The 2048 points of IQ1 are too many for that; they are loaded one by one.
+//! results. The 1024 points of IQ2_S and the 2048 of IQ1 are too many for that; they are loaded one by one.
 
 use std::arch::x86_64::*;
+use std::hint::black_box;
 
-use ascua_quant::tables::{IQ1_GRID, IQ2_S_GRID, IQ2_XS_GRID, IQ2_XXS_GRID, IQ3_S_GRID, IQ3_XXS_GRID};
+use ascua_quant::tables::{IQ1_GRID, IQ2_XS_GRID, IQ2_XXS_GRID, IQ3_S_GRID, IQ3_XXS_GRID};
 
 /// Points as 16 bits each, on a cache line's boundary.
 #[repr(align(64))]
@@ -15,7 +16,6 @@ pub(super) struct Codes<const N: usize>([u16; N]);
 
 pub(super) static IQ2_XXS: Codes<256> = codes_of_eight(&IQ2_XXS_GRID);
 pub(super) static IQ2_XS: Codes<512> = codes_of_eight(&IQ2_XS_GRID);
-pub(super) static IQ2_S: Codes<1024> = codes_of_eight(&IQ2_S_GRID);
 pub(super) static IQ3_XXS: Codes<256> = codes_of_four(&IQ3_XXS_GRID, &IQ3_XXS_VALUES);
 /// Codes are the values themselves.
 pub(super) static IQ3_S: Codes<512> = codes_of_four(&IQ3_S_GRID, &IQ3_S_VALUES);
@@ -66,10 +66,10 @@ impl<const N: usize> Codes<N> {
     /// The codes of 32 points, whose indices lie within the table.
     #[inline(always)]
     unsafe fn look_up(&self, indices: __m512i) -> __m512i {
-        const { assert!(N.is_power_of_two() && N >= 64 && N <= 1024, "one to sixteen pairs of registers") };
+        const { assert!(N.is_power_of_two() && N >= 64 && N <= 512, "one to eight pairs of registers") };
         // SAFETY: the registers lie within the table; AVX-512 is the caller's.
         unsafe {
-            let mut found = [_mm512_setzero_si512(); 16];
+            let mut found = [_mm512_setzero_si512(); 8];
             let mut left = N / 64;
             for (i, found) in found[..left].iter_mut().enumerate() {
                 let table = self.0.as_ptr().add(64 * i);
@@ -149,14 +149,41 @@ unsafe fn in_each_lane(table: &[u8; 16]) -> __m512i {
     unsafe { _mm512_broadcast_i32x4(_mm_loadu_si128(table.as_ptr().cast())) }
 }
 
-/// Eight ternary points of eight values.
+/// Thirty-two points of eight values, loaded one by one.
+///
+/// # Safety
+/// The 16-bit indices lie within the table; the machine has AVX-512.
 #[inline(always)]
-pub(super) fn iq1(indices: &[u16; 8]) -> __m512i {
-    // The mask keeps the index within the table.
-    let point = |i: usize| IQ1_GRID[usize::from(indices[i]) & (IQ1_GRID.len() - 1)] as i64;
-    // SAFETY: AVX-512 is the caller's.
-    unsafe { _mm512_setr_epi64(point(0), point(1), point(2), point(3), point(4), point(5), point(6), point(7)) }
+pub(super) unsafe fn loaded<const N: usize>(points: &[u64; N], indices: __m512i) -> [__m512i; 4] {
+    // SAFETY: the indices are the caller's.
+    unsafe {
+        let mut stored = [0u16; 32];
+        _mm512_storeu_si512(stored.as_mut_ptr().cast(), indices);
+        // Hidden from the compiler, which would extract from the register what is cheaper to read back.
+        let stored = black_box(&stored);
+        let point = |i: usize| *points.get_unchecked(usize::from(stored[i])) as i64;
+        let eight = |i: usize| {
+            let [a, b, c, d, e, f, g, h] = std::array::from_fn(|k| point(i + k));
+            _mm512_setr_epi64(a, b, c, d, e, f, g, h)
+        };
+        [eight(0), eight(8), eight(16), eight(24)]
+    }
 }
+
+/// The points of IQ1, raised by 1.
+pub(super) static IQ1: [u64; 2048] = {
+    let mut raised = [0; 2048];
+    let mut point = 0;
+    while point < 2048 {
+        let mut i = 0;
+        while i < 64 {
+            raised[point] |= ((IQ1_GRID[point] >> i) as u8).wrapping_add(1) as u64 * (1 << i);
+            i += 8;
+        }
+        point += 1;
+    }
+    raised
+};
 
 /// The values of the two codes in a nibble.
 static IQ2_FIRST: [u8; 16] = two_bit_values(0);
