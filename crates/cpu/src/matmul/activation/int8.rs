@@ -74,6 +74,10 @@ pub(in crate::matmul) enum RowOrder {
     Natural,
     /// Of each 256, the first eight of every group of 32, then the second eight of every group, and so on.
     Eights,
+    /// Of each 256, every fourth from the first on, then every fourth from the second on, and so on.
+    Fourths,
+    /// Of each 128, the even ones, then the odd ones.
+    Halves,
 }
 
 /// The layout for rows of `cols` elements, a multiple of 32.
@@ -328,8 +332,8 @@ unsafe fn write_row<const GROUP: usize>(layout: &Int8Layout, row: &[f32], view: 
                 sums16[2 * at + 1] = high as i16;
                 sums32[at] = (low + high) as i16;
             }
-            if let (RowOrder::Eights, Some(values)) = (layout.order, values.first_chunk_mut::<PADDING>()) {
-                bring_to_eights(values);
+            if let Some(values) = values.first_chunk_mut::<PADDING>() {
+                bring_to_order(layout.order, values);
             }
         }
         let groups = row.len() / 32;
@@ -341,13 +345,35 @@ unsafe fn write_row<const GROUP: usize>(layout: &Int8Layout, row: &[f32], view: 
     }
 }
 
-/// Brings 256 values to [`RowOrder::Eights`].
+/// Brings 256 values from their natural order to another.
 #[inline(always)]
-fn bring_to_eights(values: &mut [i8; 256]) {
+fn bring_to_order(order: RowOrder, values: &mut [i8; 256]) {
     let natural = *values;
-    let (from, to) = (natural.as_chunks::<8>().0, values.as_chunks_mut::<8>().0);
-    for (place, to) in to.iter_mut().enumerate() {
-        *to = from[place % 8 * 4 + place / 8];
+    match order {
+        RowOrder::Natural => {}
+        RowOrder::Eights => {
+            let (from, to) = (natural.as_chunks::<8>().0, values.as_chunks_mut::<8>().0);
+            for (place, to) in to.iter_mut().enumerate() {
+                *to = from[place % 8 * 4 + place / 8];
+            }
+        }
+        RowOrder::Fourths => deal::<4>(&natural, values),
+        RowOrder::Halves => {
+            for (from, to) in natural.as_chunks::<128>().0.iter().zip(values.as_chunks_mut::<128>().0) {
+                deal::<2>(from, to);
+            }
+        }
+    }
+}
+
+/// Deals values out to `N` equal parts in turn.
+#[inline(always)]
+fn deal<const N: usize>(from: &[i8], to: &mut [i8]) {
+    let each = from.len() / N;
+    for (place, from) in from.as_chunks::<N>().0.iter().enumerate() {
+        for (part, value) in from.iter().enumerate() {
+            to[part * each + place] = *value;
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! Stored weights are unsigned; what they lie above zero is taken off with the activations' sums.
 
 pub(in crate::matmul) mod blocks32;
-mod eights;
+mod by_lane;
 pub(in crate::matmul) mod k_quants;
 mod lattice;
 pub(in crate::matmul) mod legacy;
@@ -21,7 +21,7 @@ use crate::matmul::quantised::Task;
 
 pub(super) fn kernel(weight: TensorType) -> Option<Gemv> {
     use blocks32::Blocks32;
-    use eights::Eights;
+    use by_lane::ByLane;
     use super_blocks::SuperBlocks;
     Some(match weight {
         TensorType::Q4_0 => gemv::<Blocks32<legacy::Q4_0>>(),
@@ -32,23 +32,23 @@ pub(super) fn kernel(weight: TensorType) -> Option<Gemv> {
         TensorType::IQ4_NL => gemv::<Blocks32<legacy::Iq4Nl>>(),
         TensorType::MXFP4 => gemv::<Blocks32<legacy::Mxfp4>>(),
         TensorType::Q2_K => gemv::<SuperBlocks<k_quants::Q2K>>(),
-        TensorType::Q3_K => gemv::<Eights<eights::k_quants::Q3K>>(),
-        TensorType::Q4_K => gemv::<Eights<eights::k_quants::Q4K>>(),
-        TensorType::Q5_K => gemv::<Eights<eights::k_quants::Q5K>>(),
+        TensorType::Q3_K => gemv::<ByLane<by_lane::k_quants::Q3K>>(),
+        TensorType::Q4_K => gemv::<ByLane<by_lane::k_quants::Q4K>>(),
+        TensorType::Q5_K => gemv::<ByLane<by_lane::k_quants::Q5K>>(),
         TensorType::Q6_K => gemv::<SuperBlocks<k_quants::Q6K>>(),
         TensorType::Q1_0 => gemv::<Blocks32<small::Q1_0>>(),
         TensorType::Q2_0 => gemv::<Blocks32<small::Q2_0>>(),
         TensorType::NVFP4 => gemv::<Blocks32<small::Nvfp4>>(),
         TensorType::TQ1_0 => gemv::<SuperBlocks<ternary::Tq1_0>>(),
         TensorType::TQ2_0 => gemv::<SuperBlocks<ternary::Tq2_0>>(),
-        TensorType::IQ4_XS => gemv::<Eights<eights::k_quants::Iq4Xs>>(),
+        TensorType::IQ4_XS => gemv::<ByLane<by_lane::k_quants::Iq4Xs>>(),
         TensorType::IQ1_S => gemv::<SuperBlocks<lattice::Iq1S>>(),
         TensorType::IQ1_M => gemv::<SuperBlocks<lattice::Iq1M>>(),
-        TensorType::IQ2_XXS => gemv::<SuperBlocks<lattice::Iq2Xxs>>(),
-        TensorType::IQ2_XS => gemv::<SuperBlocks<lattice::Iq2Xs>>(),
+        TensorType::IQ2_XXS => gemv::<ByLane<by_lane::lattice::Iq2Xxs>>(),
+        TensorType::IQ2_XS => gemv::<ByLane<by_lane::lattice::Iq2Xs>>(),
         TensorType::IQ2_S => gemv::<SuperBlocks<lattice::Iq2S>>(),
-        TensorType::IQ3_XXS => gemv::<SuperBlocks<lattice::Iq3Xxs>>(),
-        TensorType::IQ3_S => gemv::<SuperBlocks<lattice::Iq3S>>(),
+        TensorType::IQ3_XXS => gemv::<ByLane<by_lane::lattice::Iq3Xxs>>(),
+        TensorType::IQ3_S => gemv::<ByLane<by_lane::lattice::Iq3S>>(),
         _ => return None,
     })
 }

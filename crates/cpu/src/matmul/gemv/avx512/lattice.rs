@@ -1,20 +1,15 @@
-//! How the lattice types are read: IQ1, IQ2 and IQ3. Signs are masks on the activations.
-
-mod points;
+//! How the larger lattices are read: IQ1 and IQ2_S, whose points are loaded one by one.
 
 use std::arch::x86_64::*;
+use std::hint::black_box;
 
-use ascua_quant::tables::IQ2_S_GRID;
+use ascua_quant::tables::{IQ1_GRID, IQ2_S_GRID};
 
-use super::super_blocks::{Correction, Read, Signs, SuperBlock, lanes_of_8, lanes_of_8_words, lanes_of_16};
+use super::super_blocks::{Correction, Read, Signs, SuperBlock, lanes_of_8, lanes_of_16};
 
 pub(super) struct Iq1S;
 pub(super) struct Iq1M;
-pub(super) struct Iq2Xxs;
-pub(super) struct Iq2Xs;
 pub(super) struct Iq2S;
-pub(super) struct Iq3Xxs;
-pub(super) struct Iq3S;
 
 // SAFETY of every block below: the frame passes a pointer to a whole block, and runs with AVX-512.
 
@@ -82,43 +77,6 @@ impl SuperBlock for Iq1M {
     }
 }
 
-impl SuperBlock for Iq2Xxs {
-    const BYTES: usize = 66;
-    const CORRECTION: Correction = Correction::None;
-    const SIGNS: Signs = Signs::Apart;
-
-    #[inline(always)]
-    unsafe fn read(block: *const u8) -> Read {
-        // SAFETY: as above.
-        unsafe {
-            // Of each group's eight bytes, four are indices and four signs and scale.
-            let groups = _mm512_loadu_si512(block.add(2).cast());
-            let values = points::IQ2_XXS.eights(_mm512_cvtepu8_epi16(_mm512_cvtepi64_epi32(groups)));
-            let (signs, scales) = signs_and_scales(_mm512_cvtepi64_epi32(_mm512_srli_epi64::<32>(groups)));
-            let factors = half(block, 0.125);
-            Read { values, scales, of_sums: _mm256_setzero_si256(), factors, signs }
-        }
-    }
-}
-
-impl SuperBlock for Iq2Xs {
-    const BYTES: usize = 74;
-    const CORRECTION: Correction = Correction::None;
-    const SIGNS: Signs = Signs::Apart;
-
-    #[inline(always)]
-    unsafe fn read(block: *const u8) -> Read {
-        // SAFETY: as above.
-        unsafe {
-            let words = _mm512_loadu_si512(block.add(2).cast());
-            let values = points::IQ2_XS.eights(_mm512_and_si512(words, _mm512_set1_epi16(511)));
-            let signs = with_parity(_mm512_cvtepi16_epi8(_mm512_srli_epi16::<9>(words)));
-            let of_sums = odd_nibbles(block.add(66));
-            Read { values, scales: lanes_of_16(of_sums), of_sums, factors: half(block, 0.125), signs }
-        }
-    }
-}
-
 impl SuperBlock for Iq2S {
     const BYTES: usize = 82;
     const CORRECTION: Correction = Correction::None;
@@ -146,62 +104,10 @@ impl SuperBlock for Iq2S {
             );
             let upper = _mm512_srlv_epi16(upper, _mm512_set1_epi64(0x0006_0004_0002_0000));
             let upper = _mm512_and_si512(upper, _mm512_set1_epi16(0x300));
-            let values = points::loaded(&IQ2_S_GRID, _mm512_or_si512(low, upper));
+            let values = loaded(&IQ2_S_GRID, _mm512_or_si512(low, upper));
             let signs = block.add(34).cast::<[u64; 4]>().read_unaligned();
             let of_sums = odd_nibbles(block.add(74));
             Read { values, scales: lanes_of_16(of_sums), of_sums, factors: half(block, 0.125), signs }
-        }
-    }
-}
-
-impl SuperBlock for Iq3Xxs {
-    const BYTES: usize = 98;
-    const CORRECTION: Correction = Correction::None;
-    const SIGNS: Signs = Signs::Apart;
-
-    #[inline(always)]
-    unsafe fn read(block: *const u8) -> Read {
-        // SAFETY: as above.
-        unsafe {
-            let [a, b] = points::IQ3_XXS.fours(words(block.add(2)));
-            let [c, d] = points::IQ3_XXS.fours(words(block.add(34)));
-            let values = [
-                points::iq3_xxs_values(a),
-                points::iq3_xxs_values(b),
-                points::iq3_xxs_values(c),
-                points::iq3_xxs_values(d),
-            ];
-            let (signs, scales) = signs_and_scales(_mm256_loadu_si256(block.add(66).cast()));
-            let factors = half(block, 0.25);
-            Read { values, scales, of_sums: _mm256_setzero_si256(), factors, signs }
-        }
-    }
-}
-
-impl SuperBlock for Iq3S {
-    const BYTES: usize = 110;
-    const CORRECTION: Correction = Correction::None;
-    const SIGNS: Signs = Signs::Apart;
-
-    #[inline(always)]
-    unsafe fn read(block: *const u8) -> Read {
-        // SAFETY: as above.
-        unsafe {
-            let ninth = |half: usize| block.add(66 + 4 * half).cast::<u32>().read_unaligned();
-            let bit = _mm512_set1_epi16(256);
-            let (first, second) = (words(block.add(2)), words(block.add(34)));
-            let [a, b] = points::IQ3_S.fours(_mm512_mask_add_epi16(first, ninth(0), first, bit));
-            let [c, d] = points::IQ3_S.fours(_mm512_mask_add_epi16(second, ninth(1), second, bit));
-            let values = [a, b, c, d];
-            let signs = block.add(74).cast::<[u64; 4]>().read_unaligned();
-            // Eight nibbles, one a byte.
-            let packed = u64::from(block.add(106).cast::<u32>().read_unaligned());
-            let spread = (packed | packed << 16) & 0x0000_ffff_0000_ffff;
-            let spread = (spread | spread << 8) & 0x00ff_00ff_00ff_00ff;
-            let nibbles = (spread | spread << 4) & 0x0f0f_0f0f_0f0f_0f0f;
-            let scales = lanes_of_8((nibbles << 1) | 0x0101_0101_0101_0101);
-            let factors = half(block, 1.0);
-            Read { values, scales, of_sums: _mm256_setzero_si256(), factors, signs }
         }
     }
 }
@@ -230,41 +136,7 @@ unsafe fn ternary(low: *const u8, upper: __m512i) -> [__m512i; 4] {
     unsafe {
         let low = words(low);
         let upper = _mm512_and_si512(_mm512_slli_epi16::<8>(upper), _mm512_set1_epi16(0x700));
-        points::loaded(&points::IQ1, _mm512_or_si512(low, upper))
-    }
-}
-
-/// The sign bits of 32 points, and the lanes' scales, from eight words of four times seven bits and four bits.
-#[inline(always)]
-unsafe fn signs_and_scales(words: __m256i) -> ([u64; 4], [__m512i; 4]) {
-    // SAFETY: AVX-512 is the caller's.
-    unsafe {
-        const SELECT: i32 = 0xca;
-        // Each byte from the word moved by as many bits as the byte has predecessors.
-        let low = _mm256_ternarylogic_epi32::<SELECT>(_mm256_set1_epi32(0x7f), words, _mm256_slli_epi32::<1>(words));
-        let (third, last) = (_mm256_slli_epi32::<2>(words), _mm256_slli_epi32::<3>(words));
-        let high = _mm256_ternarylogic_epi32::<SELECT>(_mm256_set1_epi32(0x007f_ffff), third, last);
-        let sevens = _mm256_ternarylogic_epi32::<SELECT>(_mm256_set1_epi32(0x7fff), low, high);
-        let signs = with_parity(_mm256_and_si256(sevens, _mm256_set1_epi8(0x7f)));
-        let nibbles = _mm256_srli_epi32::<28>(words);
-        let scales = _mm256_add_epi32(_mm256_add_epi32(nibbles, nibbles), _mm256_set1_epi32(1));
-        (signs, lanes_of_8_words(scales))
-    }
-}
-
-/// Sets the top bit of every byte so that its number of ones is even.
-#[inline(always)]
-unsafe fn with_parity(sevens: __m256i) -> [u64; 4] {
-    // SAFETY: AVX2 is the caller's.
-    unsafe {
-        let folded = _mm256_xor_si256(sevens, _mm256_srli_epi16::<4>(sevens));
-        let top = -128;
-        let odd = _mm_setr_epi8(0, top, top, 0, top, 0, 0, top, top, 0, 0, top, 0, top, top, 0);
-        let nibbles = _mm256_and_si256(folded, _mm256_set1_epi8(15));
-        let parity = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(odd), nibbles);
-        let mut signs = [0u64; 4];
-        _mm256_storeu_si256(signs.as_mut_ptr().cast(), _mm256_or_si256(sevens, parity));
-        signs
+        loaded(&IQ1_RAISED, _mm512_or_si512(low, upper))
     }
 }
 
@@ -290,3 +162,39 @@ unsafe fn odd(words: __m256i) -> __m256i {
     // SAFETY: AVX2 is the caller's.
     unsafe { _mm256_add_epi16(_mm256_add_epi16(words, words), _mm256_set1_epi16(1)) }
 }
+
+/// Thirty-two points of eight values, loaded one by one.
+///
+/// # Safety
+/// The 16-bit indices lie within the table; the machine has AVX-512.
+#[inline(always)]
+unsafe fn loaded<const N: usize>(points: &[u64; N], indices: __m512i) -> [__m512i; 4] {
+    // SAFETY: the indices are the caller's.
+    unsafe {
+        let mut stored = [0u16; 32];
+        _mm512_storeu_si512(stored.as_mut_ptr().cast(), indices);
+        // Hidden from the compiler, which would extract from the register what is cheaper to read back.
+        let stored = black_box(&stored);
+        let point = |i: usize| *points.get_unchecked(usize::from(stored[i])) as i64;
+        let eight = |i: usize| {
+            let [a, b, c, d, e, f, g, h] = std::array::from_fn(|k| point(i + k));
+            _mm512_setr_epi64(a, b, c, d, e, f, g, h)
+        };
+        [eight(0), eight(8), eight(16), eight(24)]
+    }
+}
+
+/// The points of IQ1, raised by 1.
+static IQ1_RAISED: [u64; 2048] = {
+    let mut raised = [0; 2048];
+    let mut point = 0;
+    while point < 2048 {
+        let mut i = 0;
+        while i < 64 {
+            raised[point] |= ((IQ1_GRID[point] >> i) as u8).wrapping_add(1) as u64 * (1 << i);
+            i += 8;
+        }
+        point += 1;
+    }
+    raised
+};

@@ -211,21 +211,6 @@ pub(super) unsafe fn lanes_of_8(scales: u64) -> [__m512i; 4] {
     }
 }
 
-/// Eight 32-bit scales of 32 elements each, by lane.
-#[inline(always)]
-pub(super) unsafe fn lanes_of_8_words(scales: __m256i) -> [__m512i; 4] {
-    // SAFETY: AVX-512 is the caller's.
-    unsafe {
-        let eight = _mm512_castsi256_si512(scales);
-        let mut by_lane = [_mm512_setzero_si512(); 4];
-        for (i, by_lane) in by_lane.iter_mut().enumerate() {
-            let lanes = _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
-            *by_lane = _mm512_permutexvar_epi32(_mm512_add_epi32(_mm512_set1_epi32(2 * i as i32), lanes), eight);
-        }
-        by_lane
-    }
-}
-
 /// Sixteen 16-bit scales of 16 elements each, by lane: in the low half of every 32-bit lane, the other zero.
 #[inline(always)]
 pub(super) unsafe fn lanes_of_16(scales: __m256i) -> [__m512i; 4] {

@@ -1,27 +1,34 @@
-//! The frame for super-blocks of 256 whose values come to eights cheaply: Q3_K, Q4_K, Q5_K and IQ4_XS.
+//! The frame for super-blocks of 256 in an order in which lanes keep their scales: most K-quants, IQ4_XS, and the smaller
+//! lattices.
 //!
-//! Activations and stored values are in eights ([`RowOrder::Eights`]): vector `k`
-//! holds the elements `8 k` to `8 k + 7` of each of the eight groups of 32. So a 64-bit lane is of one group in all four
-//! vectors, a group's products add up in one chain of dot products, and scales are met once or twice per super-block
-//! instead of once per vector. For several tokens that is what counts: beside the dot products there is little to do for
-//! each.
+//! Activations and stored values come in the order that costs the weights least to be brought to, of those in which
+//! all that a 32-bit lane has in the first two vectors shares a scale, and in the last two, or in all four. So its
+//! products add up in one chain of dot products, and scales are met once or twice per super-block instead of once per
+//! vector. For several tokens that is what counts: beside the dot products there is little to do for each.
+//!
+//! K-quants come to eights ([`RowOrder::Eights`]): vector `k` holds the elements `8 k` to `8 k + 7` of each of the
+//! eight groups of 32.
 
 pub(super) mod k_quants;
+pub(super) mod lattice;
 
 use std::arch::x86_64::*;
 
 use super::super::RowsDot;
 use super::prefetch;
+use super::super_blocks::Signs;
 use crate::matmul::activation::{RowOrder, RowView};
 use crate::matmul::ahead;
 
 /// One super-block type, as the frame reads it.
 pub(super) trait Block {
     const BYTES: usize;
+    const ORDER: RowOrder = RowOrder::Eights;
     const SCALES: Scales;
     /// The stored value that stands for zero.
     const ZERO: u8 = 0;
     const MINIMUMS: Minimums = Minimums::None;
+    const SIGNS: Signs = Signs::InValues;
     unsafe fn read(block: *const u8) -> Read;
 }
 
@@ -43,18 +50,20 @@ pub(super) enum Minimums {
 /// A super-block taken apart.
 #[derive(Clone, Copy)]
 pub(super) struct Read {
-    /// Stored values, unsigned, in eights.
+    /// Stored values, unsigned, in the block's order.
     pub values: [__m512i; 4],
     /// The scale of each 32-bit lane of the first two vectors, and of the others; the same where scales are of 32.
     pub scales: [__m512; 2],
     /// Of the eight groups, where there are minimums.
     pub minimums: __m256,
+    /// Where signs are apart, the elements whose stored values are negated.
+    pub signs: [u64; 4],
 }
 
-pub(super) struct Eights<B>(std::marker::PhantomData<B>);
+pub(super) struct ByLane<B>(std::marker::PhantomData<B>);
 
-impl<B: Block> RowsDot for Eights<B> {
-    const ORDER: RowOrder = RowOrder::Eights;
+impl<B: Block> RowsDot for ByLane<B> {
+    const ORDER: RowOrder = B::ORDER;
 
     #[inline(always)]
     unsafe fn dot<const R: usize, const T: usize>(rows: [*const u8; R], cols: usize, x: [RowView; T]) -> [[f32; T]; R] {
@@ -109,7 +118,11 @@ unsafe fn step<B: Block, const R: usize, const T: usize>(
             }
             let read = B::read(at);
             for t in 0..T {
-                let [first, second] = dots::<B>(read.values, |i| values(t, i), starts[t]);
+                let signed = |i: usize| match B::SIGNS {
+                    Signs::InValues => values(t, i),
+                    Signs::Apart => negated(values(t, i), read.signs[i]),
+                };
+                let [first, second] = dots::<B>(read.values, signed, starts[t]);
                 let mut product = _mm512_mul_ps(_mm512_cvtepi32_ps(first), read.scales[0]);
                 if B::SCALES == Scales::Of16 {
                     product = _mm512_fmadd_ps(_mm512_cvtepi32_ps(second), read.scales[1], product);
@@ -136,4 +149,11 @@ unsafe fn dots<B: Block>(w: [__m512i; 4], x: impl Fn(usize) -> __m512i, starts: 
             Scales::Of32 => [_mm512_dpbusd_epi32(_mm512_dpbusd_epi32(first, w[2], x(2)), w[3], x(3)), starts[1]],
         }
     }
+}
+
+/// Negates the bytes whose bit is set.
+#[inline(always)]
+unsafe fn negated(bytes: __m512i, signs: u64) -> __m512i {
+    // SAFETY: AVX-512 is the caller's.
+    unsafe { _mm512_mask_sub_epi8(bytes, signs, _mm512_setzero_si512(), bytes) }
 }

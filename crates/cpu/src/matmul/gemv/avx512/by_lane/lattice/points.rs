@@ -3,12 +3,11 @@
 //! Gathers are slow on many processors (and slower still where their microcode guards them). A point of the IQ2
 //! lattices has eight values of three kinds, one of the IQ3 lattices four of eight: both fit 16 bits, two or four a
 //! value, so that `vpermi2w` finds 32 of 64 points at once, and bits above the sixth of the indices choose among its
-//! results. The 1024 points of IQ2_S and the 2048 of IQ1 are too many for that; they are loaded one by one.
+//! results.
 
 use std::arch::x86_64::*;
-use std::hint::black_box;
 
-use ascua_quant::tables::{IQ1_GRID, IQ2_XS_GRID, IQ2_XXS_GRID, IQ3_S_GRID, IQ3_XXS_GRID};
+use ascua_quant::tables::{IQ2_XS_GRID, IQ2_XXS_GRID, IQ3_S_GRID, IQ3_XXS_GRID};
 
 /// Points as 16 bits each, on a cache line's boundary.
 #[repr(align(64))]
@@ -89,41 +88,34 @@ impl<const N: usize> Codes<N> {
         }
     }
 
-    /// Thirty-two points of eight values.
+    /// Thirty-two points of eight values, in [`RowOrder::Fourths`].
+    ///
+    /// # Safety
+    /// The indices lie within the table; the machine has AVX-512.
     #[inline(always)]
-    pub(super) unsafe fn eights(&self, indices: __m512i) -> [__m512i; 4] {
-        // SAFETY: the caller's indices lie within the table; AVX-512 is the caller's.
+    pub(super) unsafe fn of_eight(&self, indices: __m512i) -> [__m512i; 4] {
+        // SAFETY: as the caller says.
         unsafe {
-            // Four lanes of four pairs are turned about, which the interleaving below undoes.
-            let turned = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-            let codes = self.look_up(_mm512_permutexvar_epi32(turned, indices));
-            let [low, high] = nibbles(codes);
+            let [low, high] = nibbles(self.look_up(indices));
             // A nibble is two values.
             let (first, second) = (in_each_lane(&IQ2_FIRST), in_each_lane(&IQ2_SECOND));
-            let (a, b) = (_mm512_shuffle_epi8(first, low), _mm512_shuffle_epi8(second, low));
-            let (c, d) = (_mm512_shuffle_epi8(first, high), _mm512_shuffle_epi8(second, high));
-            let (ab, cd) = (_mm512_unpacklo_epi8(a, b), _mm512_unpacklo_epi8(c, d));
-            let (ab_high, cd_high) = (_mm512_unpackhi_epi8(a, b), _mm512_unpackhi_epi8(c, d));
             [
-                _mm512_unpacklo_epi16(ab, cd),
-                _mm512_unpackhi_epi16(ab, cd),
-                _mm512_unpacklo_epi16(ab_high, cd_high),
-                _mm512_unpackhi_epi16(ab_high, cd_high),
+                _mm512_shuffle_epi8(first, low),
+                _mm512_shuffle_epi8(second, low),
+                _mm512_shuffle_epi8(first, high),
+                _mm512_shuffle_epi8(second, high),
             ]
         }
     }
 
-    /// Thirty-two points of four values.
+    /// The codes of thirty-two points of four values, in [`RowOrder::Halves`].
+    ///
+    /// # Safety
+    /// As above.
     #[inline(always)]
-    pub(super) unsafe fn fours(&self, indices: __m512i) -> [__m512i; 2] {
-        // SAFETY: the caller's indices lie within the table; AVX-512 is the caller's.
-        unsafe {
-            // As above, of two halves of four.
-            let turned = _mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7);
-            let codes = self.look_up(_mm512_permutexvar_epi64(turned, indices));
-            let [low, high] = nibbles(codes);
-            [_mm512_unpacklo_epi8(low, high), _mm512_unpackhi_epi8(low, high)]
-        }
+    pub(super) unsafe fn of_four(&self, indices: __m512i) -> [__m512i; 2] {
+        // SAFETY: as the caller says.
+        unsafe { nibbles(self.look_up(indices)) }
     }
 }
 
@@ -148,42 +140,6 @@ unsafe fn in_each_lane(table: &[u8; 16]) -> __m512i {
     // SAFETY: the table has sixteen bytes; AVX-512 is the caller's.
     unsafe { _mm512_broadcast_i32x4(_mm_loadu_si128(table.as_ptr().cast())) }
 }
-
-/// Thirty-two points of eight values, loaded one by one.
-///
-/// # Safety
-/// The 16-bit indices lie within the table; the machine has AVX-512.
-#[inline(always)]
-pub(super) unsafe fn loaded<const N: usize>(points: &[u64; N], indices: __m512i) -> [__m512i; 4] {
-    // SAFETY: the indices are the caller's.
-    unsafe {
-        let mut stored = [0u16; 32];
-        _mm512_storeu_si512(stored.as_mut_ptr().cast(), indices);
-        // Hidden from the compiler, which would extract from the register what is cheaper to read back.
-        let stored = black_box(&stored);
-        let point = |i: usize| *points.get_unchecked(usize::from(stored[i])) as i64;
-        let eight = |i: usize| {
-            let [a, b, c, d, e, f, g, h] = std::array::from_fn(|k| point(i + k));
-            _mm512_setr_epi64(a, b, c, d, e, f, g, h)
-        };
-        [eight(0), eight(8), eight(16), eight(24)]
-    }
-}
-
-/// The points of IQ1, raised by 1.
-pub(super) static IQ1: [u64; 2048] = {
-    let mut raised = [0; 2048];
-    let mut point = 0;
-    while point < 2048 {
-        let mut i = 0;
-        while i < 64 {
-            raised[point] |= ((IQ1_GRID[point] >> i) as u8).wrapping_add(1) as u64 * (1 << i);
-            i += 8;
-        }
-        point += 1;
-    }
-    raised
-};
 
 /// The values of the two codes in a nibble.
 static IQ2_FIRST: [u8; 16] = two_bit_values(0);

@@ -32,7 +32,12 @@ impl Block for Q3K {
                 *values = _mm512_and_si512(both, _mm512_set1_epi8(7));
             }
             let scales = _mm512_cvtepi8_epi32(six_bits_of_sixteen(block.add(96)));
-            Read { values, scales: scales_of_16(scales, half(block.add(108))), minimums: _mm256_setzero_ps() }
+            Read {
+                values,
+                scales: scales_of_16(scales, half(block.add(108))),
+                minimums: _mm256_setzero_ps(),
+                signs: [0; 4],
+            }
         }
     }
 }
@@ -55,7 +60,7 @@ impl Block for Q4K {
                 1.0, 1.0, SIXTEENTH, SIXTEENTH, 1.0, 1.0, SIXTEENTH, SIXTEENTH, 1.0, 1.0, SIXTEENTH, SIXTEENTH, 1.0,
                 1.0, SIXTEENTH, SIXTEENTH,
             );
-            Read { values, scales: [_mm512_mul_ps(scales, unit); 2], minimums }
+            Read { values, scales: [_mm512_mul_ps(scales, unit); 2], minimums, signs: [0; 4] }
         }
     }
 }
@@ -80,7 +85,7 @@ impl Block for Q5K {
                 *values = _mm512_and_si512(both, _mm512_set1_epi8(31));
             }
             let (scales, minimums) = six_bit_scales(block);
-            Read { values, scales: [scales; 2], minimums }
+            Read { values, scales: [scales; 2], minimums, signs: [0; 4] }
         }
     }
 }
@@ -113,7 +118,7 @@ impl Block for Iq4Xs {
                 _mm_unpacklo_epi16(scales, scales),
             ));
             let scales = [_mm512_mul_ps(_mm512_cvtepi32_ps(scales), half(block)); 2];
-            Read { values: [a, b, c, d], scales, minimums: _mm256_setzero_ps() }
+            Read { values: [a, b, c, d], scales, minimums: _mm256_setzero_ps(), signs: [0; 4] }
         }
     }
 }
@@ -172,7 +177,7 @@ unsafe fn eight_bytes(bytes: *const u8) -> __m512i {
 
 /// A half-precision number, in every lane.
 #[inline(always)]
-unsafe fn half(bytes: *const u8) -> __m512 {
+pub(super) unsafe fn half(bytes: *const u8) -> __m512 {
     // SAFETY: the caller has the bytes; AVX-512 is the caller's.
     unsafe { _mm512_cvtph_ps(_mm256_set1_epi16(bytes.cast::<i16>().read_unaligned())) }
 }
