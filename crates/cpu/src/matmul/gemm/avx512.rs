@@ -5,6 +5,7 @@
 
 mod blocks32;
 mod inner_product;
+mod lattice;
 mod scaled;
 mod sub_scaled;
 
@@ -30,7 +31,8 @@ pub(super) fn gemm_with_cheap_additions(weight: TensorType, format: IntegerForma
 
 fn gemm_by<D: InnerProduct>(weight: TensorType, format: IntegerFormat) -> Option<Gemm> {
     let kernels = sub_scaled::kernels::<D>(weight).or_else(|| {
-        let decode = blocks32::decode::<D>(weight).unwrap_or(scaled::decode::<D>);
+        let decode = blocks32::decode::<D>(weight).or_else(|| lattice::decode::<D>(weight));
+        let decode = decode.unwrap_or(scaled::decode::<D>);
         Some(Kernels { decode, multiply: scaled::multiply::<D>(format)?, range: scaled::range::<D>(&format) })
     })?;
     let Kernels { decode, multiply, range: (smallest, largest) } = kernels;

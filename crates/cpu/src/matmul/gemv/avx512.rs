@@ -3,12 +3,12 @@
 //! Stored weights are unsigned; what they lie above zero is taken off with the activations' sums.
 
 pub(in crate::matmul) mod blocks32;
-mod by_lane;
+pub(in crate::matmul) mod by_lane;
 pub(in crate::matmul) mod k_quants;
-mod lattice;
+pub(in crate::matmul) mod lattice;
 pub(in crate::matmul) mod legacy;
 mod small;
-mod super_blocks;
+pub(in crate::matmul) mod super_blocks;
 mod ternary;
 
 use std::arch::x86_64::*;
@@ -73,4 +73,11 @@ unsafe fn prefetch<const BYTES: usize>(from: *const u8, ahead: usize) {
         unsafe { _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(at).cast()) };
         at += 64;
     }
+}
+
+/// Negates the bytes whose bit is set.
+#[inline(always)]
+pub(in crate::matmul) unsafe fn negated(bytes: __m512i, signs: u64) -> __m512i {
+    // SAFETY: AVX-512 is the caller's.
+    unsafe { _mm512_mask_sub_epi8(bytes, signs, _mm512_setzero_si512(), bytes) }
 }

@@ -10,18 +10,18 @@
 //! eight groups of 32.
 
 pub(super) mod k_quants;
-pub(super) mod lattice;
+pub(in crate::matmul) mod lattice;
 
 use std::arch::x86_64::*;
 
 use super::super::RowsDot;
-use super::prefetch;
 use super::super_blocks::Signs;
+use super::{negated, prefetch};
 use crate::matmul::activation::{RowOrder, RowView};
 use crate::matmul::ahead;
 
 /// One super-block type, as the frame reads it.
-pub(super) trait Block {
+pub(in crate::matmul) trait Block {
     const BYTES: usize;
     const ORDER: RowOrder = RowOrder::Eights;
     const SCALES: Scales;
@@ -34,7 +34,7 @@ pub(super) trait Block {
 
 /// How many elements share a scale.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scales {
+pub(in crate::matmul) enum Scales {
     Of16,
     /// Or more.
     Of32,
@@ -42,14 +42,14 @@ pub(super) enum Scales {
 
 /// What is taken off for each group of 32.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Minimums {
+pub(in crate::matmul) enum Minimums {
     None,
     Of32,
 }
 
 /// A super-block taken apart.
 #[derive(Clone, Copy)]
-pub(super) struct Read {
+pub(in crate::matmul) struct Read {
     /// Stored values, unsigned, in the block's order.
     pub values: [__m512i; 4],
     /// The scale of each 32-bit lane of the first two vectors, and of the others; the same where scales are of 32.
@@ -149,11 +149,4 @@ unsafe fn dots<B: Block>(w: [__m512i; 4], x: impl Fn(usize) -> __m512i, starts: 
             Scales::Of32 => [_mm512_dpbusd_epi32(_mm512_dpbusd_epi32(first, w[2], x(2)), w[3], x(3)), starts[1]],
         }
     }
-}
-
-/// Negates the bytes whose bit is set.
-#[inline(always)]
-unsafe fn negated(bytes: __m512i, signs: u64) -> __m512i {
-    // SAFETY: AVX-512 is the caller's.
-    unsafe { _mm512_mask_sub_epi8(bytes, signs, _mm512_setzero_si512(), bytes) }
 }

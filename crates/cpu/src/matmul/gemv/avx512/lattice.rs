@@ -9,7 +9,7 @@ use super::super_blocks::{Correction, Read, Signs, SuperBlock, lanes_of_8, lanes
 
 pub(super) struct Iq1S;
 pub(super) struct Iq1M;
-pub(super) struct Iq2S;
+pub(in crate::matmul) struct Iq2S;
 
 // SAFETY of every block below: the frame passes a pointer to a whole block, and runs with AVX-512.
 

@@ -6,12 +6,12 @@
 use std::arch::x86_64::*;
 
 use super::super::RowsDot;
-use super::prefetch;
+use super::{negated, prefetch};
 use crate::matmul::activation::RowView;
 use crate::matmul::ahead;
 
 /// One super-block type, as the frame reads it.
-pub(super) trait SuperBlock {
+pub(in crate::matmul) trait SuperBlock {
     const BYTES: usize;
     const CORRECTION: Correction;
     const SUMS: SumsOfFour = SumsOfFour::Narrow;
@@ -21,7 +21,7 @@ pub(super) trait SuperBlock {
 
 /// How large four products of stored values and activations add up.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum SumsOfFour {
+pub(in crate::matmul) enum SumsOfFour {
     /// Below 2^15: stored values of at most 64.
     Narrow,
     /// The stored values contain their scales.
@@ -30,14 +30,14 @@ pub(super) enum SumsOfFour {
 
 /// Where the signs of the weights are.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Signs {
+pub(in crate::matmul) enum Signs {
     InValues,
     Apart,
 }
 
 /// What is taken off the product of the stored values.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Correction {
+pub(in crate::matmul) enum Correction {
     None,
     /// The stored values' zero, `1 << shift`, times the 16 sub-block scales.
     Zero {
@@ -49,7 +49,7 @@ pub(super) enum Correction {
 
 /// A super-block taken apart.
 #[derive(Clone, Copy)]
-pub(super) struct Read {
+pub(in crate::matmul) struct Read {
     /// Stored values, unsigned, in order.
     pub values: [__m512i; 4],
     /// The integer scale of each 32-bit lane of `values`: where sums are narrow, in its low 16 bits, the high ones zero.
@@ -133,7 +133,7 @@ unsafe fn step<B: SuperBlock, const P: usize, const T: usize>(
                 for p in 0..P {
                     let x = match B::SIGNS {
                         Signs::InValues => values,
-                        Signs::Apart => _mm512_mask_sub_epi8(values, reads[p].signs[i], _mm512_setzero_si512(), values),
+                        Signs::Apart => negated(values, reads[p].signs[i]),
                     };
                     let (zero, sum) = (_mm512_setzero_si512(), products[p][t]);
                     products[p][t] = match B::SUMS {

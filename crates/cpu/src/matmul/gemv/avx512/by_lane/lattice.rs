@@ -11,10 +11,10 @@ use super::k_quants::half;
 use super::{Block, Read, Scales, Signs};
 use crate::matmul::activation::RowOrder;
 
-pub(in super::super) struct Iq2Xxs;
-pub(in super::super) struct Iq2Xs;
-pub(in super::super) struct Iq3Xxs;
-pub(in super::super) struct Iq3S;
+pub(in crate::matmul) struct Iq2Xxs;
+pub(in crate::matmul) struct Iq2Xs;
+pub(in crate::matmul) struct Iq3Xxs;
+pub(in crate::matmul) struct Iq3S;
 
 // SAFETY of every block below: the frame passes a pointer to a whole block, and runs with AVX-512.
 
