@@ -169,7 +169,7 @@ fn signed(point: u64, signs: u8) -> u64 {
 }
 
 /// A byte of ones for every bit.
-pub(crate) static SIGN_BYTES: [u64; 256] = {
+static SIGN_BYTES: [u64; 256] = {
     let mut table = [0; 256];
     let mut bits = 0;
     while bits < 256 {
@@ -181,6 +181,22 @@ pub(crate) static SIGN_BYTES: [u64; 256] = {
         bits += 1;
     }
     table
+};
+
+/// The points of IQ1, raised by 1.
+#[cfg(target_arch = "x86_64")]
+pub(crate) static IQ1_RAISED: [u64; 2048] = {
+    let mut raised = [0; 2048];
+    let mut point = 0;
+    while point < 2048 {
+        let mut i = 0;
+        while i < 64 {
+            raised[point] |= ((IQ1_GRID[point] >> i) as u8).wrapping_add(1) as u64 * (1 << i);
+            i += 8;
+        }
+        point += 1;
+    }
+    raised
 };
 
 /// Eight values of -1, 0 and 1 in eighths, moved up by one eighth, or down where `down` is 1.

@@ -1,13 +1,13 @@
-//! How the lattice types are read with AVX2: IQ1, IQ2 and IQ3. Points and signs are loaded by eights.
+//! How the lattice types are read with AVX2: IQ1, IQ2 and IQ3. Points are loaded by eights or fours, signs are bits.
 
 use std::arch::x86_64::*;
 
-use ascua_quant::tables::{EVEN_SIGNS, IQ1_GRID, IQ2_S_GRID, IQ2_XS_GRID, IQ2_XXS_GRID, IQ3_S_GRID, IQ3_XXS_GRID};
+use ascua_quant::tables::{IQ2_S_GRID, IQ2_XS_GRID, IQ2_XXS_GRID, IQ3_S_GRID, IQ3_XXS_GRID};
 
 use super::k_quants::even_then_odd;
-use super::super_blocks::{Correction, Header, SuperBlock};
+use super::super_blocks::{Correction, Header, Signs, SuperBlock};
 use super::{Stored, halves};
-use crate::matmul::integers::SIGN_BYTES;
+use crate::matmul::integers::IQ1_RAISED;
 
 pub(super) struct Iq1S;
 pub(super) struct Iq1M;
@@ -21,16 +21,21 @@ pub(super) struct Iq3S;
 
 impl SuperBlock for Iq1S {
     const BYTES: usize = 50;
-    const STORED: Stored = Stored::Signed;
-    const CORRECTION: Correction = Correction::None;
+    const STORED: Stored = Stored::Unsigned;
+    const CORRECTION: Correction = Correction::Zero { shift: 0 };
 
     #[inline(always)]
     unsafe fn header(block: *const u8) -> Header {
         // SAFETY: as above.
         unsafe {
             let words = _mm_loadu_si128(block.add(34).cast());
-            let three = _mm_and_si128(_mm_srli_epi16::<12>(words), _mm_set1_epi16(7));
-            header(_mm256_broadcastsi128_si256(odd(three)), block, 0.125)
+            let odd = odd(_mm_and_si128(_mm_srli_epi16::<12>(words), _mm_set1_epi16(7)));
+            let scales = _mm256_broadcastsi128_si256(_mm_slli_epi16::<3>(odd));
+            // Values are an eighth higher than the points, or lower where the top bit is set; the points are raised by 1.
+            let down = _mm_srai_epi16::<15>(words);
+            let below = _mm_mullo_epi16(odd, _mm_sub_epi16(_mm_set1_epi16(7), _mm_add_epi16(down, down)));
+            let of_sums = _mm256_set_m128i(_mm_unpackhi_epi16(below, below), _mm_unpacklo_epi16(below, below));
+            Header { of_sums, ..header(scales, block, 0.125) }
         }
     }
 
@@ -41,18 +46,17 @@ impl SuperBlock for Iq1S {
             let word = usize::from(u16_at(block, 34 + 2 * part));
             let mut points = [0; 4];
             for (i, point) in points.iter_mut().enumerate() {
-                *point = IQ1_GRID[usize::from(*block.add(2 + 4 * part + i)) | (word >> (3 * i) & 7) << 8];
+                *point = IQ1_RAISED[usize::from(*block.add(2 + 4 * part + i)) | (word >> (3 * i) & 7) << 8];
             }
-            let shift = if word >> 15 == 0 { 1 } else { -1 };
-            _mm256_add_epi8(eighths(points), _mm256_set1_epi8(shift))
+            eights(points)
         }
     }
 }
 
 impl SuperBlock for Iq1M {
     const BYTES: usize = 56;
-    const STORED: Stored = Stored::Signed;
-    const CORRECTION: Correction = Correction::None;
+    const STORED: Stored = Stored::Unsigned;
+    const CORRECTION: Correction = Correction::Zero { shift: 0 };
 
     #[inline(always)]
     unsafe fn header(block: *const u8) -> Header {
@@ -67,7 +71,11 @@ impl SuperBlock for Iq1M {
             let scales = _mm256_add_epi16(_mm256_add_epi16(threes, threes), _mm256_set1_epi16(1));
             let bits = words >> 12 & 0xf | words >> 24 & 0xf0 | words >> 36 & 0xf00 | words >> 48 & 0xf000;
             let factors = _mm_mul_ps(halves(bits as u32), _mm_set1_ps(0.125));
-            Header { scales, of_sums: _mm256_setzero_si256(), factors }
+            // Values are raised by nine eighths.
+            let nine = _mm256_add_epi16(_mm256_slli_epi16::<3>(scales), scales);
+            let (even, odd) = (_mm256_castsi256_si128(nine), _mm256_extracti128_si256::<1>(nine));
+            let of_sums = _mm256_set_m128i(_mm_unpackhi_epi16(even, odd), _mm_unpacklo_epi16(even, odd));
+            Header { scales, of_sums, factors }
         }
     }
 
@@ -79,30 +87,43 @@ impl SuperBlock for Iq1M {
             let (mut points, mut shifts) = ([0; 4], [0; 4]);
             for i in 0..4 {
                 let nibble = nibbles >> (4 * i);
-                points[i] = IQ1_GRID[usize::from(*block.add(4 * part + i)) | (nibble & 7) << 8];
+                points[i] = IQ1_RAISED[usize::from(*block.add(4 * part + i)) | (nibble & 7) << 8];
                 shifts[i] = SHIFTS[nibble >> 3 & 1];
             }
-            _mm256_add_epi8(eighths(points), eights(shifts))
+            _mm256_add_epi8(_mm256_slli_epi64::<3>(eights(points)), eights(shifts))
         }
     }
 }
 
 impl SuperBlock for Iq2Xxs {
     const BYTES: usize = 66;
-    const STORED: Stored = Stored::Signed;
+    const STORED: Stored = Stored::Unsigned;
     const CORRECTION: Correction = Correction::None;
+    const SIGNS: Signs = Signs::Apart;
 
     #[inline(always)]
     unsafe fn header(block: *const u8) -> Header {
         // SAFETY: as above.
         unsafe {
-            let group = |g: usize| block.add(2 + 8 * g).cast::<u64>().read_unaligned() >> 60;
-            let mut nibbles = 0;
-            for g in 0..8 {
-                nibbles |= group(g) << (8 * g);
-            }
-            let scales = odd(_mm_cvtepu8_epi16(_mm_cvtsi64_si128(nibbles as i64)));
+            let (low, high) = (_mm256_loadu_si256(block.add(2).cast()), _mm256_loadu_si256(block.add(34).cast()));
+            // In 64-bit numbers; lanes alternate when two vectors are packed.
+            let (low, high) = (_mm256_srli_epi64::<60>(low), _mm256_srli_epi64::<60>(high));
+            let mixed = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi32(low, high));
+            // Every other one of the sixteen is a group's.
+            let nibbles = _mm_packs_epi32(_mm256_castsi256_si128(mixed), _mm256_extracti128_si256::<1>(mixed));
+            let scales = odd(nibbles);
             header(_mm256_broadcastsi128_si256(scales), block, 0.125)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn signs(block: *const u8) -> __m256i {
+        // SAFETY: as above.
+        unsafe {
+            // Of each group's eight bytes, the last four.
+            let (low, high) = (_mm256_loadu_si256(block.add(2).cast()), _mm256_loadu_si256(block.add(34).cast()));
+            let words = _mm256_shuffle_ps::<0b11_01_11_01>(_mm256_castsi256_ps(low), _mm256_castsi256_ps(high));
+            even_signs(_mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_castps_si256(words)))
         }
     }
 
@@ -110,20 +131,20 @@ impl SuperBlock for Iq2Xxs {
     unsafe fn values(block: *const u8, part: usize) -> __m256i {
         // SAFETY: as above.
         unsafe {
-            let word = block.add(2 + 8 * part + 4).cast::<u32>().read_unaligned();
             let mut points = [0; 4];
             for (i, point) in points.iter_mut().enumerate() {
                 *point = IQ2_XXS_GRID[usize::from(*block.add(2 + 8 * part + i))];
             }
-            signed(eights(points), even_signs(word))
+            eights(points)
         }
     }
 }
 
 impl SuperBlock for Iq2Xs {
     const BYTES: usize = 74;
-    const STORED: Stored = Stored::Signed;
+    const STORED: Stored = Stored::Unsigned;
     const CORRECTION: Correction = Correction::None;
+    const SIGNS: Signs = Signs::Apart;
 
     #[inline(always)]
     unsafe fn header(block: *const u8) -> Header {
@@ -132,29 +153,46 @@ impl SuperBlock for Iq2Xs {
     }
 
     #[inline(always)]
+    unsafe fn signs(block: *const u8) -> __m256i {
+        // SAFETY: as above.
+        unsafe {
+            let (low, high) = (_mm256_loadu_si256(block.add(2).cast()), _mm256_loadu_si256(block.add(34).cast()));
+            let sevens = _mm256_packus_epi16(_mm256_srli_epi16::<9>(low), _mm256_srli_epi16::<9>(high));
+            with_parity(_mm256_permute4x64_epi64::<0b11_01_10_00>(sevens))
+        }
+    }
+
+    #[inline(always)]
     unsafe fn values(block: *const u8, part: usize) -> __m256i {
         // SAFETY: as above.
         unsafe {
-            let (mut points, mut signs) = ([0; 4], [0; 4]);
-            for i in 0..4 {
-                let word = usize::from(u16_at(block, 2 + 8 * part + 2 * i));
-                points[i] = IQ2_XS_GRID[word & 511];
-                signs[i] = EVEN_SIGNS[word >> 9];
+            // Not word by word: those come to be loaded as a vector, and extracted from it.
+            let words = block.add(2 + 8 * part).cast::<u64>().read_unaligned() as usize;
+            let mut points = [0; 4];
+            for (i, point) in points.iter_mut().enumerate() {
+                *point = IQ2_XS_GRID[words >> (16 * i) & 511];
             }
-            signed(eights(points), signs)
+            eights(points)
         }
     }
 }
 
 impl SuperBlock for Iq2S {
     const BYTES: usize = 82;
-    const STORED: Stored = Stored::Signed;
+    const STORED: Stored = Stored::Unsigned;
     const CORRECTION: Correction = Correction::None;
+    const SIGNS: Signs = Signs::Apart;
 
     #[inline(always)]
     unsafe fn header(block: *const u8) -> Header {
         // SAFETY: as above.
         unsafe { header(odd_nibbles(block.add(74)), block, 0.125) }
+    }
+
+    #[inline(always)]
+    unsafe fn signs(block: *const u8) -> __m256i {
+        // SAFETY: as above.
+        unsafe { _mm256_loadu_si256(block.add(34).cast()) }
     }
 
     #[inline(always)]
@@ -166,15 +204,16 @@ impl SuperBlock for Iq2S {
             for (i, point) in points.iter_mut().enumerate() {
                 *point = IQ2_S_GRID[usize::from(*block.add(2 + 4 * part + i)) | (upper >> (2 * i) & 3) << 8];
             }
-            signed(eights(points), block.add(34 + 4 * part).cast::<[u8; 4]>().read())
+            eights(points)
         }
     }
 }
 
 impl SuperBlock for Iq3Xxs {
     const BYTES: usize = 98;
-    const STORED: Stored = Stored::Signed;
+    const STORED: Stored = Stored::Unsigned;
     const CORRECTION: Correction = Correction::None;
+    const SIGNS: Signs = Signs::Apart;
 
     #[inline(always)]
     unsafe fn header(block: *const u8) -> Header {
@@ -187,23 +226,29 @@ impl SuperBlock for Iq3Xxs {
     }
 
     #[inline(always)]
+    unsafe fn signs(block: *const u8) -> __m256i {
+        // SAFETY: as above.
+        unsafe { even_signs(_mm256_loadu_si256(block.add(66).cast())) }
+    }
+
+    #[inline(always)]
     unsafe fn values(block: *const u8, part: usize) -> __m256i {
         // SAFETY: as above.
         unsafe {
-            let word = block.add(66 + 4 * part).cast::<u32>().read_unaligned();
             let mut points = [0; 8];
             for (i, point) in points.iter_mut().enumerate() {
                 *point = IQ3_XXS_GRID[usize::from(*block.add(2 + 8 * part + i))];
             }
-            signed(fours(points), even_signs(word))
+            fours(points)
         }
     }
 }
 
 impl SuperBlock for Iq3S {
     const BYTES: usize = 110;
-    const STORED: Stored = Stored::Signed;
+    const STORED: Stored = Stored::Unsigned;
     const CORRECTION: Correction = Correction::None;
+    const SIGNS: Signs = Signs::Apart;
 
     #[inline(always)]
     unsafe fn header(block: *const u8) -> Header {
@@ -216,6 +261,12 @@ impl SuperBlock for Iq3S {
     }
 
     #[inline(always)]
+    unsafe fn signs(block: *const u8) -> __m256i {
+        // SAFETY: as above.
+        unsafe { _mm256_loadu_si256(block.add(74).cast()) }
+    }
+
+    #[inline(always)]
     unsafe fn values(block: *const u8, part: usize) -> __m256i {
         // SAFETY: as above.
         unsafe {
@@ -224,13 +275,13 @@ impl SuperBlock for Iq3S {
             for (i, point) in points.iter_mut().enumerate() {
                 *point = IQ3_S_GRID[usize::from(*block.add(2 + 8 * part + i)) | (ninth >> i & 1) << 8];
             }
-            signed(fours(points), block.add(74 + 4 * part).cast::<[u8; 4]>().read())
+            fours(points)
         }
     }
 }
 
-/// An eighth up and an eighth down, for eight values.
-const SHIFTS: [u64; 2] = [0x0101_0101_0101_0101, u64::MAX];
+/// An eighth up and an eighth down, both raised by an eighth, for eight values.
+const SHIFTS: [u64; 2] = [0x0202_0202_0202_0202, 0];
 
 #[inline(always)]
 unsafe fn u16_at(block: *const u8, at: usize) -> u16 {
@@ -261,27 +312,31 @@ unsafe fn fours(points: [u32; 8]) -> __m256i {
     unsafe { eights([two(0), two(1), two(2), two(3)]) }
 }
 
-/// Ternary values in eighths.
+/// The signs of eight groups of four points, from seven bits each of the groups' words.
 #[inline(always)]
-unsafe fn eighths(points: [u64; 4]) -> __m256i {
-    // SAFETY: AVX2 is the caller's.
-    unsafe { _mm256_and_si256(_mm256_slli_epi64::<3>(eights(points)), _mm256_set1_epi8(-8)) }
-}
-
-/// Negates the magnitudes whose bit is set.
-#[inline(always)]
-unsafe fn signed(magnitudes: __m256i, signs: [u8; 4]) -> __m256i {
+unsafe fn even_signs(words: __m256i) -> __m256i {
     // SAFETY: AVX2 is the caller's.
     unsafe {
-        let negative = eights(signs.map(|signs| SIGN_BYTES[usize::from(signs)]));
-        _mm256_sub_epi8(_mm256_xor_si256(magnitudes, negative), negative)
+        let seven = |words: __m256i, mask: i32| _mm256_and_si256(words, _mm256_set1_epi32(mask));
+        let first = seven(words, 0x7f);
+        let second = seven(_mm256_slli_epi32::<1>(words), 0x7f00);
+        let third = seven(_mm256_slli_epi32::<2>(words), 0x007f_0000);
+        let last = seven(_mm256_slli_epi32::<3>(words), 0x7f00_0000);
+        with_parity(_mm256_or_si256(_mm256_or_si256(first, second), _mm256_or_si256(third, last)))
     }
 }
 
-/// The signs of four points from seven bits each.
+/// Sets the top bit of every byte so that its number of ones is even.
 #[inline(always)]
-fn even_signs(word: u32) -> [u8; 4] {
-    [0, 7, 14, 21].map(|shift| EVEN_SIGNS[(word >> shift & 127) as usize])
+unsafe fn with_parity(sevens: __m256i) -> __m256i {
+    // SAFETY: AVX2 is the caller's.
+    unsafe {
+        let folded = _mm256_xor_si256(sevens, _mm256_srli_epi16::<4>(sevens));
+        let top = -128;
+        let odd = _mm_setr_epi8(0, top, top, 0, top, 0, 0, top, top, 0, 0, top, 0, top, top, 0);
+        let nibbles = _mm256_and_si256(folded, _mm256_set1_epi8(15));
+        _mm256_or_si256(sevens, _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(odd), nibbles))
+    }
 }
 
 /// Twice the words, plus one.

@@ -11,9 +11,22 @@ pub(super) trait SuperBlock {
     const BYTES: usize;
     const STORED: Stored;
     const CORRECTION: Correction;
+    const SIGNS: Signs = Signs::InValues;
     unsafe fn header(block: *const u8) -> Header;
+    /// Where signs are apart, a bit for each element.
+    unsafe fn signs(_block: *const u8) -> __m256i {
+        // SAFETY: the frame runs with AVX2.
+        unsafe { _mm256_setzero_si256() }
+    }
     /// Stored values of the 32 elements `part`.
     unsafe fn values(block: *const u8, part: usize) -> __m256i;
+}
+
+/// Where the signs of the weights are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Signs {
+    InValues,
+    Apart,
 }
 
 /// What is taken off the product of the stored values.
@@ -55,6 +68,7 @@ impl<B: SuperBlock> RowsDot for SuperBlocks<B> {
                 for r in 0..R {
                     let at = rows[r].add(block * B::BYTES);
                     let header = B::header(at);
+                    let signs = B::signs(at);
                     let mut sums = [_mm256_setzero_si256(); T];
                     for part in 0..8 {
                         if part * 64 < B::BYTES {
@@ -63,8 +77,15 @@ impl<B: SuperBlock> RowsDot for SuperBlocks<B> {
                         let w = B::values(at, part);
                         let pick = _mm256_set1_epi16(((2 * part + 1) << 8 | (2 * part)) as i16);
                         let scales = _mm256_shuffle_epi8(header.scales, pick);
+                        let signs = match B::SIGNS {
+                            Signs::InValues => signs,
+                            Signs::Apart => sign_bytes(signs, part),
+                        };
                         for t in 0..T {
-                            let x = _mm256_loadu_si256(x[t].values.add(block * 256 + part * 32).cast());
+                            let mut x = _mm256_loadu_si256(x[t].values.add(block * 256 + part * 32).cast());
+                            if B::SIGNS == Signs::Apart {
+                                x = _mm256_sign_epi8(x, signs);
+                            }
                             let scaled = _mm256_madd_epi16(pairs(B::STORED, w, x), scales);
                             sums[t] = _mm256_add_epi32(sums[t], scaled);
                         }
@@ -107,5 +128,18 @@ impl<B: SuperBlock> RowsDot for SuperBlocks<B> {
             }
             out
         }
+    }
+}
+
+/// The 32 signs of a part, from a bit for each element: 1 or −1.
+#[inline(always)]
+unsafe fn sign_bytes(bits: __m256i, part: usize) -> __m256i {
+    // SAFETY: AVX2 is the caller's.
+    unsafe {
+        let bits = _mm256_permutevar8x32_epi32(bits, _mm256_set1_epi32(part as i32));
+        let spread = _mm256_setr_epi64x(0, 0x0101_0101_0101_0101, 0x0202_0202_0202_0202, 0x0303_0303_0303_0303);
+        let select = _mm256_set1_epi64x(0x8040_2010_0804_0201u64 as i64);
+        let set = _mm256_cmpeq_epi8(_mm256_and_si256(_mm256_shuffle_epi8(bits, spread), select), select);
+        _mm256_or_si256(set, _mm256_set1_epi8(1))
     }
 }

@@ -3,9 +3,10 @@
 use std::arch::x86_64::*;
 use std::hint::black_box;
 
-use ascua_quant::tables::{IQ1_GRID, IQ2_S_GRID};
+use ascua_quant::tables::IQ2_S_GRID;
 
 use super::super_blocks::{Correction, Read, Signs, SuperBlock, lanes_of_8, lanes_of_16};
+use crate::matmul::integers::IQ1_RAISED;
 
 pub(super) struct Iq1S;
 pub(super) struct Iq1M;
@@ -183,18 +184,3 @@ unsafe fn loaded<const N: usize>(points: &[u64; N], indices: __m512i) -> [__m512
         [eight(0), eight(8), eight(16), eight(24)]
     }
 }
-
-/// The points of IQ1, raised by 1.
-static IQ1_RAISED: [u64; 2048] = {
-    let mut raised = [0; 2048];
-    let mut point = 0;
-    while point < 2048 {
-        let mut i = 0;
-        while i < 64 {
-            raised[point] |= ((IQ1_GRID[point] >> i) as u8).wrapping_add(1) as u64 * (1 << i);
-            i += 8;
-        }
-        point += 1;
-    }
-    raised
-};
