@@ -30,6 +30,8 @@ from programs import Ascua, LlamaCpp, Test
 ROOT = Path(__file__).resolve().parents[2]
 SHAPES = [("1b", type) for type in
           "Q4_K_M Q4_0 IQ4_NL MXFP4 Q4_1 Q8_0 Q5_K_M Q6_K Q3_K_M Q2_K IQ4_XS F16 BF16".split()] + [("moe", "Q4_K_M")]
+# Made and measured where they are asked for.
+RARER = "Q5_0 NVFP4 IQ3_S IQ3_XXS IQ2_M IQ2_XS IQ2_XXS IQ1_M IQ1_S TQ2_0 TQ1_0".split()
 REAL = ["SmolLM2-135M-Instruct.Q4_1", "Qwen2.5-Coder-0.5B-Instruct.Q4_K_M", "gemma-3-270m.Q4_K_M"]
 PARTS = ["speed", "depth", "busy", "start", "perplexity", "transformers"]
 
@@ -81,7 +83,8 @@ def main():
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", type=lambda text: text.split(","), default=PARTS[:4], help=f"of {', '.join(PARTS)}")
-    parser.add_argument("--only", type=lambda text: text.split(","), help="types (1B shape) and parts of models' names")
+    parser.add_argument("--only", type=lambda text: text.split(","),
+                        help=f"types (1B shape; also {', '.join(RARER)}) and parts of models' names")
     parser.add_argument("--model", type=Path, action="append", default=[], help="a further model file")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--repeats", type=int, default=1, help="runs of a program in a round")
@@ -115,6 +118,9 @@ def chosen_models(arguments, ours):
         # Types are asked for whole: Q4_K_M is no part of another.
         if not arguments.only or type in arguments.only and shape == "1b" or shape in arguments.only:
             yield ours.write_shape(shape, type, arguments.models)
+    for type in RARER:
+        if type in (arguments.only or []):
+            yield ours.write_shape("1b", type, arguments.models)
     for name in REAL:
         if wanted(name):
             yield ROOT / "target" / "test-assets" / "models" / f"{name}.gguf"
