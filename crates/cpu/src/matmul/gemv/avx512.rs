@@ -42,7 +42,6 @@ pub(super) fn kernel(weight: TensorType) -> Option<Gemv> {
         TensorType::TQ1_0 => gemv::<SuperBlocks<ternary::Tq1_0>>(),
         TensorType::TQ2_0 => gemv::<SuperBlocks<ternary::Tq2_0>>(),
         TensorType::IQ4_XS => gemv::<ByLane<by_lane::k_quants::Iq4Xs>>(),
-        TensorType::IQ1_S => gemv::<SuperBlocks<lattice::Iq1S>>(),
         TensorType::IQ1_M => gemv::<SuperBlocks<lattice::Iq1M>>(),
         TensorType::IQ2_XXS => gemv::<ByLane<by_lane::lattice::Iq2Xxs>>(),
         TensorType::IQ2_XS => gemv::<ByLane<by_lane::lattice::Iq2Xs>>(),

@@ -1,49 +1,18 @@
-//! How the larger lattices are read: IQ1 and IQ2_S, whose points are loaded one by one.
+//! How the larger lattices are read: IQ1_M and IQ2_S, whose points are loaded one by one. For IQ1_S the kernel of AVX2,
+//! where scalar instructions find the indices, is faster.
 
 use std::arch::x86_64::*;
 use std::hint::black_box;
 
 use ascua_quant::tables::IQ2_S_GRID;
 
-use super::super_blocks::{Correction, Read, Signs, SuperBlock, lanes_of_8, lanes_of_16};
+use super::super_blocks::{Correction, Read, Signs, SuperBlock, lanes_of_16};
 use crate::matmul::integers::IQ1_RAISED;
 
-pub(super) struct Iq1S;
 pub(super) struct Iq1M;
 pub(in crate::matmul) struct Iq2S;
 
 // SAFETY of every block below: the frame passes a pointer to a whole block, and runs with AVX-512.
-
-impl SuperBlock for Iq1S {
-    const BYTES: usize = 50;
-    const CORRECTION: Correction = Correction::Zero { shift: 0 };
-
-    #[inline(always)]
-    unsafe fn read(block: *const u8) -> Read {
-        // SAFETY: as above.
-        unsafe {
-            let words = _mm_loadu_si128(block.add(34).cast());
-            // Each group's word four times, for its four points.
-            let four = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
-            let words4 = _mm512_permutexvar_epi32(four, _mm512_castsi128_si512(words));
-            let spread = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 0, 1, 0, 1, 0, 1, 2, 3, 2, 3, 2, 3, 2, 3));
-            let words4 = _mm512_shuffle_epi8(words4, spread);
-            let upper = _mm512_srlv_epi16(words4, _mm512_set1_epi64(0x0009_0006_0003_0000));
-            let values = ternary(block.add(2), upper);
-            // Odd factors of groups of 32, in eighths. Values are an eighth higher than the points, or lower where the
-            // top bit is set; and the points are raised by 1.
-            let three = _mm_and_si128(_mm_srli_epi16::<12>(words), _mm_set1_epi16(7));
-            let odd = _mm_add_epi16(_mm_add_epi16(three, three), _mm_set1_epi16(1));
-            let down = _mm_srai_epi16::<15>(words);
-            let below = _mm_mullo_epi16(odd, _mm_sub_epi16(_mm_set1_epi16(7), _mm_add_epi16(down, down)));
-            // Once for each 16.
-            let of_sums = _mm256_set_m128i(_mm_unpackhi_epi16(below, below), _mm_unpacklo_epi16(below, below));
-            let eight = _mm_slli_epi16::<3>(odd);
-            let bytes = _mm_cvtsi128_si64(_mm_packus_epi16(eight, eight)) as u64;
-            Read { values, scales: lanes_of_8(bytes), of_sums, factors: half(block, 0.125), signs: [0; 4] }
-        }
-    }
-}
 
 impl SuperBlock for Iq1M {
     const BYTES: usize = 56;

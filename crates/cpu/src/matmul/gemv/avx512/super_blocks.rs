@@ -192,25 +192,6 @@ unsafe fn multiply_add(sum: __m512i, a: __m512i, b: __m512i) -> __m512i {
     sum
 }
 
-/// Eight byte scales of 32 elements each, by lane: in the lowest byte of every 32-bit lane, the others zero.
-#[inline(always)]
-pub(super) unsafe fn lanes_of_8(scales: u64) -> [__m512i; 4] {
-    // SAFETY: AVX-512 is the caller's.
-    unsafe {
-        let eight = _mm512_set1_epi64(scales as i64);
-        let mut by_lane = [_mm512_setzero_si512(); 4];
-        for (i, by_lane) in by_lane.iter_mut().enumerate() {
-            // Byte 2i for the lanes of the first 32 elements, byte 2i + 1 for the others.
-            let (first, second) = (2 * i as i32, 2 * i as i32 + 1);
-            let zeros = 0x8080_8000u32 as i32;
-            let (first, second) = (_mm256_set1_epi32(zeros | first), _mm256_set1_epi32(zeros | second));
-            let pick = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(first), second);
-            *by_lane = _mm512_shuffle_epi8(eight, pick);
-        }
-        by_lane
-    }
-}
-
 /// Sixteen 16-bit scales of 16 elements each, by lane: in the low half of every 32-bit lane, the other zero.
 #[inline(always)]
 pub(super) unsafe fn lanes_of_16(scales: __m256i) -> [__m512i; 4] {

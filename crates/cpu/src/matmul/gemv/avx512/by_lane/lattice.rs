@@ -1,7 +1,7 @@
 //! How the smaller lattices are read: IQ2_XXS, IQ2_XS and IQ3. Signs are masks on the activations.
 //!
-//! A point is looked up as 16 bits, of which each vector takes the same bits of every byte: so the values come by fours
-//! or twos, and the activations are brought to that order instead.
+//! A point is looked up as a code of 16 bits, and a vector takes the same few bits of every byte of the codes. So its
+//! values lie four or two elements apart; the activations are brought to that order, not the values to theirs.
 
 mod points;
 
