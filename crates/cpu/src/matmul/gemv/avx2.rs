@@ -1,7 +1,8 @@
 //! GEMV with AVX2: 32 products at a time, added by pairs with `vpmaddubsw`.
 //!
-//! Stored weights are the unsigned operand where they have at most six bits; of others the sign goes to the other
-//! operand. Also the kernels of AVX-512 machines for the types that have none with VNNI.
+//! Stored weights are the unsigned operand where they have at most six bits, and their signs, if they are apart, go to
+//! the activations. Of wider ones the sign goes to the other operand, or takes the activation's, whose magnitude then is
+//! the unsigned operand. Also the kernels of AVX-512 machines for the types that have none with VNNI.
 
 mod blocks32;
 mod k_quants;
@@ -54,7 +55,7 @@ unsafe fn run<K: RowsDot>(task: Task<'_>, rows: Range<usize>) {
     unsafe { drive::<K>(task, rows) }
 }
 
-/// Whether stored bytes are multiplied as they are, or by magnitude and sign.
+/// Whether stored bytes are multiplied as they are, or which side's magnitude is, with both signs on the other side.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stored {
     /// At most 63, so that a pair of products stays within 16 bits.

@@ -191,7 +191,7 @@ pub(crate) static IQ1_RAISED: [u64; 2048] = {
     while point < 2048 {
         let mut i = 0;
         while i < 64 {
-            raised[point] |= ((IQ1_GRID[point] >> i) as u8).wrapping_add(1) as u64 * (1 << i);
+            raised[point] |= (((IQ1_GRID[point] >> i) as u8).wrapping_add(1) as u64) << i;
             i += 8;
         }
         point += 1;

@@ -126,7 +126,7 @@ fn fewer_levels_leave_room_for_weights() {
 }
 
 #[test]
-fn eights_are_the_same_values_in_another_order() {
+fn orders_are_the_same_values_elsewhere() {
     const COLS: usize = 512;
     let x: Vec<f32> = (0..COLS).map(|i| ((i * i * 7919) % 2003) as f32 / 1000.0 - 1.0).collect();
     for isa in Isa::available() {
@@ -137,19 +137,28 @@ fn eights_are_the_same_values_in_another_order() {
             panels: Panels::Never,
             isa,
         };
-        let eights = Int8Layout { order: RowOrder::Eights, ..natural };
-        let (expected, found) = (prepared(&natural, &x, 1), prepared(&eights, &x, 1));
-        let (expected, found) = (natural.row(expected.as_ptr().cast(), 0), eights.row(found.as_ptr().cast(), 0));
-        for (block, vector, group, i) in (0..COLS).map(|n| (n / 256, n / 64 % 4, n / 8 % 8, n % 8)) {
-            let (from, to) = (block * 256 + group * 32 + vector * 8 + i, block * 256 + vector * 64 + group * 8 + i);
-            // SAFETY: the views cover the columns.
-            let (expected, found) = unsafe { (*expected.values.add(from), *found.values.add(to)) };
-            assert_eq!(found, expected, "{isa}, block {block}, group {group}, vector {vector}, {i}");
-        }
-        for k in 0..COLS / 16 {
-            // SAFETY: as above.
-            let (expected, found) = unsafe { (*expected.sums16.add(k), *found.sums16.add(k)) };
-            assert_eq!(found, expected, "{isa}, sum {k}");
+        // Where the value at a place of a vector comes from.
+        type From = fn(vector: usize, place: usize) -> usize;
+        let orders: [(RowOrder, From); 3] = [
+            (RowOrder::Eights, |vector, place| place / 8 * 32 + vector * 8 + place % 8),
+            (RowOrder::Fourths, |vector, place| 4 * place + vector),
+            (RowOrder::Halves, |vector, place| vector / 2 * 128 + 2 * place + vector % 2),
+        ];
+        for (order, from) in orders {
+            let other = Int8Layout { order, ..natural };
+            let (expected, found) = (prepared(&natural, &x, 1), prepared(&other, &x, 1));
+            let (expected, found) = (natural.row(expected.as_ptr().cast(), 0), other.row(found.as_ptr().cast(), 0));
+            for (block, vector, place) in (0..COLS).map(|n| (n / 256, n / 64 % 4, n % 64)) {
+                let (from, to) = (block * 256 + from(vector, place), block * 256 + vector * 64 + place);
+                // SAFETY: the views cover the columns.
+                let (expected, found) = unsafe { (*expected.values.add(from), *found.values.add(to)) };
+                assert_eq!(found, expected, "{isa}, {order:?}, block {block}, vector {vector}, {place}");
+            }
+            for k in 0..COLS / 16 {
+                // SAFETY: as above.
+                let (expected, found) = unsafe { (*expected.sums16.add(k), *found.sums16.add(k)) };
+                assert_eq!(found, expected, "{isa}, sum {k}");
+            }
         }
     }
 }

@@ -73,8 +73,8 @@ impl SuperBlock for Iq1M {
             let factors = _mm_mul_ps(halves(bits as u32), _mm_set1_ps(0.125));
             // Values are raised by nine eighths.
             let nine = _mm256_add_epi16(_mm256_slli_epi16::<3>(scales), scales);
-            let (even, odd) = (_mm256_castsi256_si128(nine), _mm256_extracti128_si256::<1>(nine));
-            let of_sums = _mm256_set_m128i(_mm_unpackhi_epi16(even, odd), _mm_unpacklo_epi16(even, odd));
+            let (even, odds) = (_mm256_castsi256_si128(nine), _mm256_extracti128_si256::<1>(nine));
+            let of_sums = _mm256_set_m128i(_mm_unpackhi_epi16(even, odds), _mm_unpacklo_epi16(even, odds));
             Header { scales, of_sums, factors }
         }
     }
@@ -299,12 +299,14 @@ unsafe fn header(scales: __m256i, block: *const u8, unit: f32) -> Header {
     }
 }
 
+/// Four points of eight values.
 #[inline(always)]
 unsafe fn eights(points: [u64; 4]) -> __m256i {
     // SAFETY: AVX2 is the caller's.
     unsafe { _mm256_setr_epi64x(points[0] as i64, points[1] as i64, points[2] as i64, points[3] as i64) }
 }
 
+/// Eight points of four values.
 #[inline(always)]
 unsafe fn fours(points: [u32; 8]) -> __m256i {
     let two = |i: usize| u64::from(points[2 * i]) | u64::from(points[2 * i + 1]) << 32;

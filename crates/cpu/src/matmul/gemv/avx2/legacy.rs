@@ -34,24 +34,19 @@ macro_rules! blocks {
 }
 
 blocks! {
-    Q4_0: 18, Unsigned, 8, None, nibbles_at::<2>, half;
-    Q4_1: 20, Unsigned, 0, PerGroup, nibbles_at::<4>, two_halves;
-    Q5_0: 22, Unsigned, 16, None, five_bits::<6, 2>, half;
-    Q5_1: 24, Unsigned, 0, PerGroup, five_bits::<8, 4>, two_halves;
-    Q8_0: 34, Signed, 0, None, bytes::<2>, half;
-    Iq4Nl: 18, Symmetric, 0, None, iq4, half;
+    Q4_0: 18, Unsigned, 8, None, nibbles_at::<2>, halves;
+    Q4_1: 20, Unsigned, 0, PerGroup, nibbles_at::<4>, halves;
+    Q5_0: 22, Unsigned, 16, None, five_bits::<6, 2>, halves;
+    Q5_1: 24, Unsigned, 0, PerGroup, five_bits::<8, 4>, halves;
+    Q8_0: 34, Signed, 0, None, bytes::<2>, halves;
+    Iq4Nl: 18, Symmetric, 0, None, iq4, halves;
     Mxfp4: 17, Symmetric, 0, None, mxfp4, power_of_two;
 }
 
+/// The scale, and after it the offset where there is one.
 #[inline(always)]
-unsafe fn half(block: *const u8) -> __m128 {
+unsafe fn halves(block: *const u8) -> __m128 {
     // SAFETY: the caller's block begins with a half, and has eight bytes.
-    unsafe { _mm_cvtph_ps(_mm_loadl_epi64(block.cast())) }
-}
-
-#[inline(always)]
-unsafe fn two_halves(block: *const u8) -> __m128 {
-    // SAFETY: the caller's block begins with two halves, and has eight bytes.
     unsafe { _mm_cvtph_ps(_mm_loadl_epi64(block.cast())) }
 }
 

@@ -14,6 +14,7 @@ pub(super) trait SuperBlock {
     const SIGNS: Signs = Signs::InValues;
     unsafe fn header(block: *const u8) -> Header;
     /// Where signs are apart, a bit for each element.
+    #[inline(always)]
     unsafe fn signs(_block: *const u8) -> __m256i {
         // SAFETY: the frame runs with AVX2.
         unsafe { _mm256_setzero_si256() }

@@ -7,7 +7,7 @@
 //! vector. For several tokens that is what counts: beside the dot products there is little to do for each.
 //!
 //! K-quants come to eights ([`RowOrder::Eights`]): vector `k` holds the elements `8 k` to `8 k + 7` of each of the
-//! eight groups of 32.
+//! eight groups of 32. [`lattice`] has the other orders.
 
 pub(super) mod k_quants;
 pub(in crate::matmul) mod lattice;
@@ -24,7 +24,7 @@ use crate::matmul::ahead;
 pub(in crate::matmul) trait Block {
     const BYTES: usize;
     const ORDER: RowOrder = RowOrder::Eights;
-    const SCALES: Scales;
+    const CHAINS: Chains;
     /// The stored value that stands for zero.
     const ZERO: u8 = 0;
     const MINIMUMS: Minimums = Minimums::None;
@@ -32,12 +32,13 @@ pub(in crate::matmul) trait Block {
     unsafe fn read(block: *const u8) -> Read;
 }
 
-/// How many elements share a scale.
+/// How many sums of products a lane has, each with a scale of its own.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(in crate::matmul) enum Scales {
-    Of16,
-    /// Or more.
-    Of32,
+pub(in crate::matmul) enum Chains {
+    /// Over all four vectors.
+    One,
+    /// Over the first two vectors, and over the others.
+    Two,
 }
 
 /// What is taken off for each group of 32.
@@ -52,7 +53,7 @@ pub(in crate::matmul) enum Minimums {
 pub(in crate::matmul) struct Read {
     /// Stored values, unsigned, in the block's order.
     pub values: [__m512i; 4],
-    /// The scale of each 32-bit lane of the first two vectors, and of the others; the same where scales are of 32.
+    /// The scale of each 32-bit lane of the first two vectors, and of the others; the same where there is one chain.
     pub scales: [__m512; 2],
     /// Of the eight groups, where there are minimums.
     pub minimums: __m256,
@@ -124,7 +125,7 @@ unsafe fn step<B: Block, const R: usize, const T: usize>(
                 };
                 let [first, second] = dots::<B>(read.values, signed, starts[t]);
                 let mut product = _mm512_mul_ps(_mm512_cvtepi32_ps(first), read.scales[0]);
-                if B::SCALES == Scales::Of16 {
+                if B::CHAINS == Chains::Two {
                     product = _mm512_fmadd_ps(_mm512_cvtepi32_ps(second), read.scales[1], product);
                 }
                 let mut sum = _mm512_fmadd_ps(product, scales[t], sums[r][t]);
@@ -138,15 +139,15 @@ unsafe fn step<B: Block, const R: usize, const T: usize>(
     }
 }
 
-/// The sums of products of all four vectors; or of the first two and the last two, where scales are of 16.
+/// The sums of products of all four vectors; or of the first two and the last two, where there are two chains.
 #[inline(always)]
 unsafe fn dots<B: Block>(w: [__m512i; 4], x: impl Fn(usize) -> __m512i, starts: [__m512i; 2]) -> [__m512i; 2] {
     // SAFETY: AVX-512 VNNI is the caller's.
     unsafe {
         let first = _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(starts[0], w[0], x(0)), w[1], x(1));
-        match B::SCALES {
-            Scales::Of16 => [first, _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(starts[1], w[2], x(2)), w[3], x(3))],
-            Scales::Of32 => [_mm512_dpbusd_epi32(_mm512_dpbusd_epi32(first, w[2], x(2)), w[3], x(3)), starts[1]],
+        match B::CHAINS {
+            Chains::Two => [first, _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(starts[1], w[2], x(2)), w[3], x(3))],
+            Chains::One => [_mm512_dpbusd_epi32(_mm512_dpbusd_epi32(first, w[2], x(2)), w[3], x(3)), starts[1]],
         }
     }
 }

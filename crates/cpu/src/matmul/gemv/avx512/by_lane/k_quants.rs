@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use super::super::k_quants::{SELECT, six_bits_of_sixteen};
 use super::super::legacy::{looked_up, nibbles, unsigned};
-use super::{Block, Minimums, Read, Scales};
+use super::{Block, Chains, Minimums, Read};
 use crate::matmul::integers::IQ4_VALUES;
 
 pub(in super::super) struct Q3K;
@@ -16,7 +16,7 @@ pub(in super::super) struct Iq4Xs;
 
 impl Block for Q3K {
     const BYTES: usize = 110;
-    const SCALES: Scales = Scales::Of16;
+    const CHAINS: Chains = Chains::Two;
     const ZERO: u8 = 4;
 
     #[inline(always)]
@@ -44,7 +44,7 @@ impl Block for Q3K {
 
 impl Block for Q4K {
     const BYTES: usize = 144;
-    const SCALES: Scales = Scales::Of32;
+    const CHAINS: Chains = Chains::One;
     const MINIMUMS: Minimums = Minimums::Of32;
 
     #[inline(always)]
@@ -67,7 +67,7 @@ impl Block for Q4K {
 
 impl Block for Q5K {
     const BYTES: usize = 176;
-    const SCALES: Scales = Scales::Of32;
+    const CHAINS: Chains = Chains::One;
     const MINIMUMS: Minimums = Minimums::Of32;
 
     #[inline(always)]
@@ -92,7 +92,7 @@ impl Block for Q5K {
 
 impl Block for Iq4Xs {
     const BYTES: usize = 136;
-    const SCALES: Scales = Scales::Of32;
+    const CHAINS: Chains = Chains::One;
     const ZERO: u8 = 128;
 
     #[inline(always)]

@@ -8,7 +8,7 @@ mod points;
 use std::arch::x86_64::*;
 
 use super::k_quants::half;
-use super::{Block, Read, Scales, Signs};
+use super::{Block, Chains, Read, Signs};
 use crate::matmul::activation::RowOrder;
 
 pub(in crate::matmul) struct Iq2Xxs;
@@ -21,7 +21,7 @@ pub(in crate::matmul) struct Iq3S;
 impl Block for Iq2Xxs {
     const BYTES: usize = 66;
     const ORDER: RowOrder = RowOrder::Fourths;
-    const SCALES: Scales = Scales::Of32;
+    const CHAINS: Chains = Chains::One;
     const SIGNS: Signs = Signs::Apart;
 
     #[inline(always)]
@@ -52,7 +52,7 @@ impl Block for Iq2Xxs {
 impl Block for Iq2Xs {
     const BYTES: usize = 74;
     const ORDER: RowOrder = RowOrder::Fourths;
-    const SCALES: Scales = Scales::Of32; // of 16, which are a lane's in all four vectors
+    const CHAINS: Chains = Chains::One;
     const SIGNS: Signs = Signs::Apart;
 
     #[inline(always)]
@@ -78,7 +78,7 @@ impl Block for Iq2Xs {
 impl Block for Iq3Xxs {
     const BYTES: usize = 98;
     const ORDER: RowOrder = RowOrder::Halves;
-    const SCALES: Scales = Scales::Of16; // of 32, four in two vectors
+    const CHAINS: Chains = Chains::Two;
     const SIGNS: Signs = Signs::Apart;
 
     #[inline(always)]
@@ -115,7 +115,7 @@ impl Block for Iq3Xxs {
 impl Block for Iq3S {
     const BYTES: usize = 110;
     const ORDER: RowOrder = RowOrder::Halves;
-    const SCALES: Scales = Scales::Of16; // of 32, four in two vectors
+    const CHAINS: Chains = Chains::Two;
     const SIGNS: Signs = Signs::Apart;
 
     #[inline(always)]

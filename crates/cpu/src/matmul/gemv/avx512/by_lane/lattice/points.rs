@@ -88,7 +88,7 @@ impl<const N: usize> Codes<N> {
         }
     }
 
-    /// Thirty-two points of eight values, in [`RowOrder::Fourths`].
+    /// Thirty-two points of eight values, in [`super::RowOrder::Fourths`].
     ///
     /// # Safety
     /// The indices lie within the table; the machine has AVX-512.
@@ -108,7 +108,7 @@ impl<const N: usize> Codes<N> {
         }
     }
 
-    /// The codes of thirty-two points of four values, in [`RowOrder::Halves`].
+    /// The codes of thirty-two points of four values, in [`super::RowOrder::Halves`].
     ///
     /// # Safety
     /// As above.
