@@ -66,6 +66,15 @@ trait RowsDot {
     unsafe fn dot<const R: usize, const T: usize>(rows: [*const u8; R], cols: usize, x: [RowView; T]) -> [[f32; T]; R];
 }
 
+/// Where the signs of a super-block's weights are.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Signs {
+    InValues,
+    /// In bits of their own.
+    Apart,
+}
+
 /// How four rows meet four tokens.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum FourByFour {

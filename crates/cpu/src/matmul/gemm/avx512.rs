@@ -181,6 +181,17 @@ unsafe fn add_to_partial<const R: usize, const C: usize>(
     }
 }
 
+/// The 128-bit lanes of two vectors in turn.
+#[inline(always)]
+unsafe fn lanes_in_turn(low: __m512i, high: __m512i) -> [__m512i; 2] {
+    // SAFETY: AVX-512 is the caller's.
+    unsafe {
+        let first = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11);
+        let second = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
+        [_mm512_permutex2var_epi64(low, first, high), _mm512_permutex2var_epi64(low, second, high)]
+    }
+}
+
 /// A row's values.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]

@@ -89,6 +89,17 @@ unsafe fn horizontal_sum(v: __m256) -> f32 {
     }
 }
 
+/// A byte of ones for each bit that is set, of the 32 bits in every lane.
+#[inline(always)]
+unsafe fn bytes_of_bits(bits: __m256i) -> __m256i {
+    // SAFETY: AVX2 is the caller's.
+    unsafe {
+        let spread = _mm256_setr_epi64x(0, 0x0101_0101_0101_0101, 0x0202_0202_0202_0202, 0x0303_0303_0303_0303);
+        let select = _mm256_set1_epi64x(0x8040_2010_0804_0201u64 as i64);
+        _mm256_cmpeq_epi8(_mm256_and_si256(_mm256_shuffle_epi8(bits, spread), select), select)
+    }
+}
+
 /// The half-precision numbers in the low 64 bits.
 #[inline(always)]
 unsafe fn halves(bits: u32) -> __m128 {

@@ -5,8 +5,8 @@ use std::arch::x86_64::*;
 use ascua_gguf::TensorType;
 
 use super::super::{DecodeTile, Tile, Weights};
-use super::InnerProduct;
 use super::scaled::{Row, centre, finish};
+use super::{InnerProduct, lanes_in_turn};
 use crate::matmul::gemv::avx512::blocks32::{Block32, Scales};
 use crate::matmul::gemv::avx512::legacy;
 use crate::matmul::integers::{IntegerFormat, SPAN};
@@ -75,8 +75,6 @@ unsafe fn four_blocks<B: Block32>(blocks: [*const u8; 4]) -> [__m512i; 2] {
         let [low, high] = B::values(blocks);
         let zero = _mm512_set1_epi8(B::ZERO as i8);
         let (low, high) = (_mm512_sub_epi8(low, zero), _mm512_sub_epi8(high, zero));
-        let first = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11);
-        let second = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
-        [_mm512_permutex2var_epi64(low, first, high), _mm512_permutex2var_epi64(low, second, high)]
+        lanes_in_turn(low, high)
     }
 }

@@ -6,8 +6,8 @@ use std::marker::PhantomData;
 use ascua_gguf::TensorType;
 
 use super::super::{DecodeTile, Tile, Weights};
-use super::InnerProduct;
 use super::scaled::{Row, finish};
+use super::{InnerProduct, lanes_in_turn};
 use crate::matmul::activation::RowOrder;
 use crate::matmul::gemv::avx512::by_lane::{Block, lattice};
 use crate::matmul::gemv::avx512::lattice::Iq2S;
@@ -53,18 +53,15 @@ impl<B: Block, const GROUP: usize> ReadRow for Ordered<B, GROUP> {
 
     #[inline(always)]
     unsafe fn row(block: *const u8) -> Row {
+        const { assert!(matches!(B::ORDER, RowOrder::Fourths | RowOrder::Halves), "the orders of the lattices") };
         // SAFETY: as the caller says.
         unsafe {
             let read = B::read(block);
-            let mut values = read.values;
-            for (values, signs) in values.iter_mut().zip(read.signs) {
-                *values = negated(*values, signs);
-            }
+            let values = signed(read.values, read.signs);
             let [first, second] = read.scales;
             let (values, scales) = match B::ORDER {
                 RowOrder::Fourths => (from_fourths(values), if GROUP == 16 { first } else { every_second(first) }),
-                RowOrder::Halves => (from_halves(values), every_fourth(first, second)),
-                RowOrder::Natural | RowOrder::Eights => unreachable!("no lattice comes in this order"),
+                _ => (from_halves(values), every_fourth(first, second)),
             };
             Row { values, scales, offsets: _mm512_setzero_ps() }
         }
@@ -79,15 +76,22 @@ impl ReadRow for Iq2S {
         // SAFETY: as the caller says.
         unsafe {
             let read = Iq2S::read(block);
-            let mut values = read.values;
-            for (values, signs) in values.iter_mut().zip(read.signs) {
-                *values = negated(*values, signs);
-            }
+            let values = signed(read.values, read.signs);
             let scales = _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(read.of_sums));
             let scales = _mm512_mul_ps(scales, _mm512_broadcastss_ps(read.factors));
             Row { values, scales, offsets: _mm512_setzero_ps() }
         }
     }
+}
+
+/// Values with their signs.
+#[inline(always)]
+unsafe fn signed(mut values: [__m512i; 4], signs: [u64; 4]) -> [__m512i; 4] {
+    for (values, signs) in values.iter_mut().zip(signs) {
+        // SAFETY: AVX-512 is the caller's.
+        *values = unsafe { negated(*values, signs) };
+    }
+    values
 }
 
 /// Values in order, from [`RowOrder::Fourths`].
@@ -120,14 +124,8 @@ unsafe fn from_halves([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
     unsafe {
         let (low, high) = (_mm512_unpacklo_epi8(a, b), _mm512_unpackhi_epi8(a, b));
         let (low_too, high_too) = (_mm512_unpacklo_epi8(c, d), _mm512_unpackhi_epi8(c, d));
-        let first = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11);
-        let second = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
-        [
-            _mm512_permutex2var_epi64(low, first, high),
-            _mm512_permutex2var_epi64(low, second, high),
-            _mm512_permutex2var_epi64(low_too, first, high_too),
-            _mm512_permutex2var_epi64(low_too, second, high_too),
-        ]
+        let ([a, b], [c, d]) = (lanes_in_turn(low, high), lanes_in_turn(low_too, high_too));
+        [a, b, c, d]
     }
 }
 

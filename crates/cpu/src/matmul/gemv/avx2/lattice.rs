@@ -4,8 +4,9 @@ use std::arch::x86_64::*;
 
 use ascua_quant::tables::{IQ2_S_GRID, IQ2_XS_GRID, IQ2_XXS_GRID, IQ3_S_GRID, IQ3_XXS_GRID};
 
+use super::super::Signs;
 use super::k_quants::even_then_odd;
-use super::super_blocks::{Correction, Header, Signs, SuperBlock};
+use super::super_blocks::{Correction, Header, SuperBlock};
 use super::{Stored, halves};
 use crate::matmul::integers::IQ1_RAISED;
 

@@ -2,8 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::Stored;
 use super::blocks32::Block32;
+use super::{Stored, bytes_of_bits};
 use crate::matmul::integers::{IQ4_VALUES, MXFP4_VALUES, Offsets, halved_power_of_two};
 
 // SAFETY of every block below: the frame passes a pointer to a whole block, and runs with AVX2 and F16C.
@@ -85,10 +85,7 @@ unsafe fn five_bits<const AT: usize, const BITS: usize>(block: *const u8) -> __m
     // SAFETY: the caller's block has the bytes.
     unsafe {
         let bits = _mm256_set1_epi32(block.add(BITS).cast::<i32>().read_unaligned());
-        let spread = _mm256_setr_epi64x(0, 0x0101_0101_0101_0101, 0x0202_0202_0202_0202, 0x0303_0303_0303_0303);
-        let select = _mm256_set1_epi64x(0x8040_2010_0804_0201u64 as i64);
-        let set = _mm256_cmpeq_epi8(_mm256_and_si256(_mm256_shuffle_epi8(bits, spread), select), select);
-        _mm256_or_si256(nibbles(block.add(AT)), _mm256_and_si256(set, _mm256_set1_epi8(16)))
+        _mm256_or_si256(nibbles(block.add(AT)), _mm256_and_si256(bytes_of_bits(bits), _mm256_set1_epi8(16)))
     }
 }
 

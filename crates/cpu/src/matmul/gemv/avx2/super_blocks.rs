@@ -2,8 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::super::RowsDot;
-use super::{Stored, horizontal_sum, pairs, prefetch};
+use super::super::{RowsDot, Signs};
+use super::{Stored, bytes_of_bits, horizontal_sum, pairs, prefetch};
 use crate::matmul::activation::RowView;
 
 /// One super-block type, as the frame reads it.
@@ -21,13 +21,6 @@ pub(super) trait SuperBlock {
     }
     /// Stored values of the 32 elements `part`.
     unsafe fn values(block: *const u8, part: usize) -> __m256i;
-}
-
-/// Where the signs of the weights are.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Signs {
-    InValues,
-    Apart,
 }
 
 /// What is taken off the product of the stored values.
@@ -138,9 +131,6 @@ unsafe fn sign_bytes(bits: __m256i, part: usize) -> __m256i {
     // SAFETY: AVX2 is the caller's.
     unsafe {
         let bits = _mm256_permutevar8x32_epi32(bits, _mm256_set1_epi32(part as i32));
-        let spread = _mm256_setr_epi64x(0, 0x0101_0101_0101_0101, 0x0202_0202_0202_0202, 0x0303_0303_0303_0303);
-        let select = _mm256_set1_epi64x(0x8040_2010_0804_0201u64 as i64);
-        let set = _mm256_cmpeq_epi8(_mm256_and_si256(_mm256_shuffle_epi8(bits, spread), select), select);
-        _mm256_or_si256(set, _mm256_set1_epi8(1))
+        _mm256_or_si256(bytes_of_bits(bits), _mm256_set1_epi8(1))
     }
 }

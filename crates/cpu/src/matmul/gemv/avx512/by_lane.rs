@@ -14,8 +14,7 @@ pub(in crate::matmul) mod lattice;
 
 use std::arch::x86_64::*;
 
-use super::super::RowsDot;
-use super::super_blocks::Signs;
+use super::super::{RowsDot, Signs};
 use super::{negated, prefetch};
 use crate::matmul::activation::{RowOrder, RowView};
 use crate::matmul::ahead;

@@ -6,7 +6,8 @@ use std::hint::black_box;
 
 use ascua_quant::tables::IQ2_S_GRID;
 
-use super::super_blocks::{Correction, Read, Signs, SuperBlock, lanes_of_16};
+use super::super::Signs;
+use super::super_blocks::{Correction, Read, SuperBlock, lanes_of_16};
 use crate::matmul::integers::IQ1_RAISED;
 
 pub(super) struct Iq1M;
@@ -94,7 +95,7 @@ unsafe fn half(block: *const u8, unit: f32) -> __m128 {
 
 /// Thirty-two bytes as words.
 #[inline(always)]
-unsafe fn words(bytes: *const u8) -> __m512i {
+pub(super) unsafe fn words(bytes: *const u8) -> __m512i {
     // SAFETY: the caller has the bytes; AVX-512 is the caller's.
     unsafe { _mm512_cvtepu8_epi16(_mm256_loadu_si256(bytes.cast())) }
 }

@@ -5,7 +5,7 @@
 
 use std::arch::x86_64::*;
 
-use super::super::RowsDot;
+use super::super::{RowsDot, Signs};
 use super::{negated, prefetch};
 use crate::matmul::activation::RowView;
 use crate::matmul::ahead;
@@ -26,13 +26,6 @@ pub(in crate::matmul) enum SumsOfFour {
     Narrow,
     /// The stored values contain their scales.
     Scaled,
-}
-
-/// Where the signs of the weights are.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(in crate::matmul) enum Signs {
-    InValues,
-    Apart,
 }
 
 /// What is taken off the product of the stored values.

@@ -7,6 +7,7 @@ mod points;
 
 use std::arch::x86_64::*;
 
+use super::super::lattice::words;
 use super::k_quants::half;
 use super::{Block, Chains, Read, Signs};
 use crate::matmul::activation::RowOrder;
@@ -158,13 +159,6 @@ unsafe fn raised_scales(numbers: __m512i, block: *const u8, unit: f32) -> __m512
         let odd = _mm512_fmadd_ps(_mm512_cvtepi32_ps(numbers), _mm512_set1_ps(2.0 * unit), _mm512_set1_ps(unit));
         _mm512_mul_ps(odd, half(block))
     }
-}
-
-/// Thirty-two bytes as words.
-#[inline(always)]
-unsafe fn words(bytes: *const u8) -> __m512i {
-    // SAFETY: the caller has the bytes; AVX-512 is the caller's.
-    unsafe { _mm512_cvtepu8_epi16(_mm256_loadu_si256(bytes.cast())) }
 }
 
 /// For each 128-bit lane one number, from `first` on.

@@ -9,6 +9,8 @@ use std::arch::x86_64::*;
 
 use ascua_quant::tables::{IQ2_XS_GRID, IQ2_XXS_GRID, IQ3_S_GRID, IQ3_XXS_GRID};
 
+use super::super::super::legacy::nibbles;
+
 /// Points as 16 bits each, on a cache line's boundary.
 #[repr(align(64))]
 pub(super) struct Codes<const N: usize>([u16; N]);
@@ -116,15 +118,6 @@ impl<const N: usize> Codes<N> {
     pub(super) unsafe fn of_four(&self, indices: __m512i) -> [__m512i; 2] {
         // SAFETY: as the caller says.
         unsafe { nibbles(self.look_up(indices)) }
-    }
-}
-
-#[inline(always)]
-unsafe fn nibbles(bytes: __m512i) -> [__m512i; 2] {
-    // SAFETY: AVX-512 is the caller's.
-    unsafe {
-        let low = _mm512_set1_epi8(15);
-        [_mm512_and_si512(bytes, low), _mm512_and_si512(_mm512_srli_epi16::<4>(bytes), low)]
     }
 }
 
