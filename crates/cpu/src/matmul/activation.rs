@@ -40,6 +40,22 @@ enum Form {
     Int16(Int16Layout),
     /// 8-bit integers with scales.
     Int8(Int8Layout),
+    /// 8-bit integers for few tokens, F32 for many.
+    Mixed(MixedLayout),
+}
+
+/// Rows of 8-bit integers for few tokens, panels of F32 for many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct MixedLayout {
+    pub few: Int8Layout,
+    pub many: FloatLayout,
+}
+
+impl MixedLayout {
+    /// Whether tokens are many.
+    pub fn many_are(&self, tokens: usize) -> bool {
+        self.many.uses_panels(tokens)
+    }
 }
 
 /// Layouts that have panels.
@@ -79,12 +95,18 @@ impl ActivationLayout {
         ActivationLayout { form: Form::Int8(layout) }
     }
 
+    pub(super) fn mixed(layout: MixedLayout) -> ActivationLayout {
+        ActivationLayout { form: Form::Mixed(layout) }
+    }
+
     /// Bytes the prepared activations of `tokens` take, from a 64-byte aligned address; grows with `tokens`.
     pub fn bytes(&self, tokens: usize) -> usize {
         match self.form {
             Form::Float(layout) => layout.bytes(tokens),
             Form::Int16(layout) => layout.bytes(tokens),
             Form::Int8(layout) => layout.bytes(tokens),
+            Form::Mixed(layout) if layout.many_are(tokens) => layout.many.bytes(tokens),
+            Form::Mixed(layout) => layout.few.bytes(tokens),
         }
     }
 
@@ -94,6 +116,8 @@ impl ActivationLayout {
             Form::Float(layout) => layout.pieces(tokens),
             Form::Int16(layout) => layout.pieces(tokens),
             Form::Int8(layout) => layout.pieces(tokens),
+            Form::Mixed(layout) if layout.many_are(tokens) => layout.many.pieces(tokens),
+            Form::Mixed(layout) => layout.few.pieces(tokens),
         }
     }
 
@@ -115,16 +139,19 @@ impl ActivationLayout {
                 Form::Float(layout) => layout.prepare(x, piece, out),
                 Form::Int16(layout) => layout.prepare(x, piece, out),
                 Form::Int8(layout) => layout.prepare(x, piece, out),
+                Form::Mixed(layout) if layout.many_are(x.tokens) => layout.many.prepare(x, piece, out),
+                Form::Mixed(layout) => layout.few.prepare(x, piece, out),
             }
         }
     }
 
-    /// The 8-bit layout, if it is one.
+    /// The 8-bit layout of so many tokens, if it is one.
     #[cfg(test)]
-    pub(super) fn as_int8(&self) -> Option<Int8Layout> {
+    pub(super) fn as_int8(&self, tokens: usize) -> Option<Int8Layout> {
         match self.form {
-            Form::Float(_) | Form::Int16(_) => None,
             Form::Int8(layout) => Some(layout),
+            Form::Mixed(layout) if !layout.many_are(tokens) => Some(layout.few),
+            Form::Float(_) | Form::Int16(_) | Form::Mixed(_) => None,
         }
     }
 }

@@ -108,9 +108,9 @@ impl Gemm {
                 panels: Panels::Unsigned,
             }),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => pairs::gemm::<pairs::avx2::Kinds, 3, 2>(weight, format),
+            Isa::Avx2 => pairs::gemm_of_all::<pairs::avx2::Kinds, 3, 2>(weight, format),
             #[cfg(target_arch = "x86_64")]
-            Isa::Sse41 => pairs::gemm::<pairs::sse41::Kinds, 3, 2>(weight, format),
+            Isa::Sse41 => pairs::gemm_of_all::<pairs::sse41::Kinds, 3, 2>(weight, format),
             #[cfg(target_arch = "aarch64")]
             Isa::I8mm => Some(Gemm { multiply: frame::signed::<i8mm::I8mm>(format)?, decode, panels: Panels::Signed }),
             #[cfg(target_arch = "aarch64")]

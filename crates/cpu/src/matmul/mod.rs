@@ -7,8 +7,8 @@
 //!
 //! Invariant: the result of a (row, token) pair does not depend on how rows are split among threads, and depends on
 //! the other tokens of the batch only through the order of float additions (some 1e-7 of the result). Whether there are
-//! few tokens or many matters more: many have outliers that are not rounded, and with half-precision weights the
-//! rounding of [`half`].
+//! few tokens or many matters more: many have outliers that are not rounded, with half-precision weights the rounding of
+//! [`half`], and with those of [`wide`] none at all.
 
 // Some of what the kernels share has users on x86-64 only.
 #![cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
@@ -24,6 +24,7 @@ mod integers;
 mod quantised;
 #[cfg(test)]
 mod tests;
+mod wide;
 
 use std::ops::Range;
 
@@ -39,6 +40,7 @@ use crate::pool::Sharing;
 use exact::ExactProduct;
 use half::HalfProduct;
 use quantised::QuantisedProduct;
+use wide::WideProduct;
 
 /// The kernels for one weight matrix.
 #[derive(Clone, Copy)]
@@ -54,6 +56,7 @@ enum Path {
     Exact(ExactProduct),
     Half(HalfProduct),
     Quantised(QuantisedProduct),
+    Wide(WideProduct),
 }
 
 /// The activations of a step: `tokens` rows of F32.
@@ -125,8 +128,9 @@ impl MatmulKernel {
         row_bytes.checked_mul(rows).ok_or(too_large)?;
         let path = match precision {
             Precision::Exact => None,
-            Precision::Quantised => QuantisedProduct::new(weight, cols, row_bytes, isa)
-                .map(Path::Quantised)
+            Precision::Quantised => WideProduct::new(weight, cols, row_bytes, isa)
+                .map(Path::Wide)
+                .or_else(|| QuantisedProduct::new(weight, cols, row_bytes, isa).map(Path::Quantised))
                 .or_else(|| HalfProduct::new(weight, cols, row_bytes, isa).map(Path::Half)),
         };
         let path = path.unwrap_or_else(|| Path::Exact(ExactProduct::new(weight, cols, row_bytes, isa)));
@@ -134,6 +138,7 @@ impl MatmulKernel {
             Path::Exact(exact) => ActivationLayout::float(exact.layout()),
             Path::Half(half) => ActivationLayout::int16(half.layout()),
             Path::Quantised(product) => ActivationLayout::int8(product.layout()),
+            Path::Wide(product) => ActivationLayout::mixed(product.layout()),
         };
         Ok(MatmulKernel { rows, row_bytes, activation, path })
     }
@@ -149,6 +154,7 @@ impl MatmulKernel {
             Path::Exact(exact) => exact.scratch_bytes(),
             Path::Half(half) => half.scratch_bytes(),
             Path::Quantised(quantised) => quantised.scratch_bytes(),
+            Path::Wide(wide) => wide.scratch_bytes(),
         };
         bytes + SCRATCH_ALIGNMENT
     }
@@ -202,6 +208,8 @@ impl MatmulKernel {
             Path::Exact(exact) => unsafe { exact.run(weights, activations, tokens, rows, out, scratch) },
             // SAFETY: as above.
             Path::Half(half) => unsafe { half.run(weights, activations, tokens, rows, out, scratch) },
+            // SAFETY: as above.
+            Path::Wide(wide) => unsafe { wide.run(weights, activations, tokens, rows, out, scratch) },
             Path::Quantised(quantised) => {
                 let task = quantised.task(weights, activations, tokens, out);
                 // SAFETY: as above.

@@ -65,6 +65,11 @@ impl QuantisedProduct {
         self.layout
     }
 
+    /// Whether the level has a GEMM for the type.
+    pub fn has_gemm(&self) -> bool {
+        self.gemm.is_some()
+    }
+
     pub fn scratch_bytes(&self) -> usize {
         let gemm = self.gemm.map_or(0, |_| Gemm::SCRATCH_BYTES);
         RowsKernel::scratch_bytes(self.layout.cols).max(gemm)

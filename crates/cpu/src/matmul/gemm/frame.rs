@@ -69,8 +69,6 @@ pub(super) trait UnsignedKinds {
     type SixBits: Pairs;
     /// At most 127: one.
     type SevenBits: Pairs;
-    /// Any signed byte.
-    type Signed: Pairs;
 }
 
 /// A way to multiply tiles, for any scaling.
@@ -104,7 +102,7 @@ pub(super) fn signed<K: TileKernel>(format: IntegerFormat) -> Option<MultiplyTil
     })
 }
 
-/// The kernel of a format where weights of few bits are made unsigned by [`decode_unsigned`].
+/// The kernel of a format of at most seven bits, which are made unsigned by [`decode_unsigned`].
 pub(super) fn unsigned<K: UnsignedKinds, const R: usize, const H: usize>(
     format: IntegerFormat,
 ) -> Option<MultiplyTile> {
@@ -121,8 +119,7 @@ pub(super) fn unsigned<K: UnsignedKinds, const R: usize, const H: usize>(
         (_, 32, 16..=31) => Framed::<K::FiveBits, R, H>::multiply::<LegacyOffset>,
         (_, 32, 32..=63) => Framed::<K::SixBits, R, H>::multiply::<LegacyOffset>,
         (_, 16, 0..=31) => Framed::<K::FiveBits, R, H>::multiply::<Legacy16Offset>,
-        (_, _, 0..=UNSIGNED) => return None,
-        _ => return signed::<Framed<K::Signed, R, H>>(format),
+        _ => return None,
     })
 }
 

@@ -1,7 +1,8 @@
 //! Unsigned by signed bytes on x86: products are added by pairs in 16 bits.
 //!
 //! Types of at most seven bits become unsigned, with their zero taken off through the activations' sums, and as many
-//! pairs are added in 16 bits as cannot overflow; the wider types pay for a change of signs.
+//! pairs are added in 16 bits as cannot overflow. Wider types pay for a change of signs; with AVX-512, which has no
+//! instruction for that, `matmul::wide` takes them.
 
 mod sub_scaled;
 
@@ -9,27 +10,43 @@ use std::arch::x86_64::*;
 
 use ascua_gguf::TensorType;
 
-use super::frame::{self, Multiply, Pairs, UnsignedKinds};
-use super::{Gemm, IntegerFormat, Panels};
+use super::frame::{self, Framed, Multiply, Pairs, UnsignedKinds};
+use super::{Gemm, IntegerFormat, Panels, decode};
 use crate::lanes;
 use crate::matmul::bytes16::Body;
 
-/// The kernels of a type, `R` rows by `H` vectors of tokens.
+/// The kernels of a type of at most seven bits, `R` rows by `H` vectors of tokens.
 pub(super) fn gemm<K: UnsignedKinds, const R: usize, const H: usize>(
     weight: TensorType,
     format: IntegerFormat,
 ) -> Option<Gemm> {
     sub_scaled::gemm::<K, R, H>(weight).or_else(|| {
         let multiply = frame::unsigned::<K, R, H>(format)?;
-        Some(Gemm { decode: frame::decode_unsigned::<K::Signed>, multiply, panels: Panels::Signed })
+        Some(Gemm { decode: frame::decode_unsigned::<K::SevenBits>, multiply, panels: Panels::Signed })
     })
+}
+
+/// The kernels of any type.
+pub(super) fn gemm_of_all<K: AllKinds, const R: usize, const H: usize>(
+    weight: TensorType,
+    format: IntegerFormat,
+) -> Option<Gemm> {
+    gemm::<K, R, H>(weight, format).or_else(|| sub_scaled::signed::<K::Signed, R, H>(weight)).or_else(|| {
+        let multiply = frame::signed::<Framed<K::Signed, R, H>>(format)?;
+        Some(Gemm { decode, multiply, panels: Panels::Signed })
+    })
+}
+
+/// The kinds of weights of a level that also multiplies bytes with a sign.
+pub(super) trait AllKinds: UnsignedKinds {
+    type Signed: Pairs;
 }
 
 macro_rules! pairs {
     (
         $module:ident: $doc:literal, $features:literal, $vector:ty, $floats:ty,
         $load:ident, $splat:ident, $zero:ident, $add16:ident, $add32:ident, $pairs:ident, $join:ident, $convert:ident,
-        $lanes:path, |$w:ident, $x:ident| $signed:expr
+        $lanes:path $(, |$w:ident, $x:ident| $signed:expr)?
     ) => {
         #[doc = $doc]
         pub(super) mod $module {
@@ -39,15 +56,12 @@ macro_rules! pairs {
             pub(in super::super) struct Kinds;
             /// Unsigned weights of which `STEPS` steps fit.
             pub(in super::super) struct Few<const STEPS: usize>;
-            /// Weights with a sign.
-            pub(in super::super) struct Signed;
 
             impl UnsignedKinds for Kinds {
                 type FourBits = Few<8>;
                 type FiveBits = Few<4>;
                 type SixBits = Few<2>;
                 type SevenBits = Few<1>;
-                type Signed = Signed;
             }
 
             #[target_feature(enable = $features)]
@@ -58,9 +72,18 @@ macro_rules! pairs {
 
             // SAFETY of every block below: the machine has the level, as the trait's callers promise.
             pairs!(@multiply $vector, $floats, $load, $splat, $zero, $add16, $add32, $join, $convert, $lanes;
-                [const STEPS: usize] Few<STEPS>, STEPS, |$w, $x| $pairs($w, $x));
-            pairs!(@multiply $vector, $floats, $load, $splat, $zero, $add16, $add32, $join, $convert, $lanes;
-                [] Signed, 1, |$w, $x| $signed);
+                [const STEPS: usize] Few<STEPS>, STEPS, |w, x| $pairs(w, x));
+            $(
+                /// Weights with a sign.
+                pub(in super::super) struct Signed;
+
+                impl AllKinds for Kinds {
+                    type Signed = Signed;
+                }
+
+                pairs!(@multiply $vector, $floats, $load, $splat, $zero, $add16, $add32, $join, $convert, $lanes;
+                    [] Signed, 1, |$w, $x| $signed);
+            )?
         }
     };
     (
@@ -163,9 +186,5 @@ pairs! {
 pairs! {
     avx512: "Sixteen tokens, with AVX-512.", "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl", __m512i, lanes::Avx512,
     _mm512_loadu_si512, _mm512_set1_epi32, _mm512_setzero_si512, _mm512_add_epi16, _mm512_add_epi32,
-    _mm512_maddubs_epi16, _mm512_madd_epi16, _mm512_cvtepi32_ps, lanes::Avx512,
-    |w, x| {
-        let negated = _mm512_mask_sub_epi8(x, _mm512_movepi8_mask(w), _mm512_setzero_si512(), x);
-        _mm512_maddubs_epi16(_mm512_abs_epi8(w), negated)
-    }
+    _mm512_maddubs_epi16, _mm512_madd_epi16, _mm512_cvtepi32_ps, lanes::Avx512
 }

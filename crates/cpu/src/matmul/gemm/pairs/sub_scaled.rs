@@ -18,7 +18,7 @@ use crate::matmul::integers::{
     IntegerBlock, IntegerFormat, Iq4Xs, Offsets, Q2K, Q3K, Q4K, Q5K, Q6K, SPAN, SubScaled, half_to_f32,
 };
 
-/// The kernels of a type, `R` rows by `H` vectors of tokens, if it has such scales.
+/// The kernels of a type of few bits, `R` rows by `H` vectors of tokens, if it has such scales.
 pub(super) fn gemm<K: UnsignedKinds, const R: usize, const H: usize>(weight: TensorType) -> Option<Gemm> {
     Some(match weight {
         TensorType::Q2_K => of::<Q2K, K::FourBits, R, H>(),
@@ -26,9 +26,13 @@ pub(super) fn gemm<K: UnsignedKinds, const R: usize, const H: usize>(weight: Ten
         TensorType::Q4_K => of::<Q4K, K::FourBits, R, H>(),
         TensorType::Q5_K => of::<Q5K, K::FiveBits, R, H>(),
         TensorType::Q6_K => of::<Q6K, K::SixBits, R, H>(),
-        TensorType::IQ4_XS => of::<Iq4Xs, K::Signed, R, H>(),
         _ => return None,
     })
+}
+
+/// The same of types whose values keep their sign.
+pub(super) fn signed<M: Pairs, const R: usize, const H: usize>(weight: TensorType) -> Option<Gemm> {
+    (weight == TensorType::IQ4_XS).then(of::<Iq4Xs, M, R, H>)
 }
 
 fn of<B: SubScaled, M: Pairs, const R: usize, const H: usize>() -> Gemm {
