@@ -8,7 +8,7 @@ use ascua_quant::Format;
 
 use super::plain::{DecodeRow, PlainType};
 use crate::isa::Isa;
-use crate::lanes::dispatch;
+use crate::lanes::{Kernel, Lanes, dispatch};
 use crate::matmul::integers::IntegerFormat;
 
 /// How rows of one type become floats.
@@ -17,7 +17,7 @@ pub(in crate::matmul) enum RowDecoder {
     /// Floats of another width.
     Plain(PlainType, Isa),
     /// Small integers with scales.
-    Integers(IntegerFormat),
+    Integers(IntegerFormat, Isa),
     /// The format's own decoder.
     Registry(&'static dyn Format),
 }
@@ -26,7 +26,7 @@ impl RowDecoder {
     pub fn new(weight: TensorType, isa: Isa) -> RowDecoder {
         match (PlainType::of(weight), IntegerFormat::of(weight, isa)) {
             (Some(plain), _) => RowDecoder::Plain(plain, isa),
-            (None, Some(format)) => RowDecoder::Integers(format),
+            (None, Some(format)) => RowDecoder::Integers(format, isa),
             (None, None) => RowDecoder::Registry(ascua_quant::format(weight)),
         }
     }
@@ -40,11 +40,28 @@ impl RowDecoder {
             // SAFETY: the caller vouches for the machine.
             RowDecoder::Plain(plain, isa) => unsafe { dispatch(isa, DecodeRow { plain, bytes, out }) },
             // SAFETY: the caller vouches for the machine.
-            RowDecoder::Integers(format) => unsafe { format.decode_floats(bytes, out) },
+            RowDecoder::Integers(format, isa) => unsafe { dispatch(isa, DecodeIntegers { format, bytes, out }) },
             RowDecoder::Registry(format) => {
                 let decoded = format.decode_row(bytes, out);
                 debug_assert!(decoded.is_ok(), "row lengths were checked when the product was made");
             }
         }
+    }
+}
+
+/// Decodes whole blocks of small integers; its maker vouches that the format was made for the machine.
+struct DecodeIntegers<'a> {
+    format: IntegerFormat,
+    bytes: &'a [u8],
+    out: &'a mut [f32],
+}
+
+impl Kernel for DecodeIntegers<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<V: Lanes>(self) {
+        // SAFETY: says the maker.
+        unsafe { self.format.decode_floats(self.bytes, self.out) }
     }
 }

@@ -1,9 +1,10 @@
-//! GEMV with AVX-512 VNNI: unsigned weights times signed activations, `vpdpbusd`.
+//! GEMV with AVX-512: unsigned weights times signed activations, by [`dot_products`].
 //!
 //! Stored weights are unsigned; what they lie above zero is taken off with the activations' sums.
 
 pub(in crate::matmul) mod blocks32;
 pub(in crate::matmul) mod by_lane;
+mod dot_products;
 pub(in crate::matmul) mod k_quants;
 pub(in crate::matmul) mod lattice;
 pub(in crate::matmul) mod legacy;
@@ -12,54 +13,62 @@ pub(in crate::matmul) mod super_blocks;
 mod ternary;
 
 use std::arch::x86_64::*;
-use std::ops::Range;
 
 use ascua_gguf::TensorType;
 
-use super::{Gemv, RowsDot, drive};
-use crate::matmul::quantised::Task;
+use super::{Gemv, RowsDot};
+use dot_products::{ByPairs, DotProducts, Vnni};
 
+/// The kernel of a type with VNNI.
 pub(super) fn kernel(weight: TensorType) -> Option<Gemv> {
+    kernel_by::<Vnni>(weight)
+}
+
+/// The same without.
+pub(super) fn kernel_by_pairs(weight: TensorType) -> Option<Gemv> {
+    kernel_by::<ByPairs>(weight)
+}
+
+fn kernel_by<D: DotProducts>(weight: TensorType) -> Option<Gemv> {
     use blocks32::Blocks32;
     use by_lane::ByLane;
     use super_blocks::SuperBlocks;
     Some(match weight {
-        TensorType::Q4_0 => gemv::<Blocks32<legacy::Q4_0>>(),
-        TensorType::Q4_1 => gemv::<Blocks32<legacy::Q4_1>>(),
-        TensorType::Q5_0 => gemv::<Blocks32<legacy::Q5_0>>(),
-        TensorType::Q5_1 => gemv::<Blocks32<legacy::Q5_1>>(),
-        TensorType::Q8_0 => gemv::<Blocks32<legacy::Q8_0>>(),
-        TensorType::IQ4_NL => gemv::<Blocks32<legacy::Iq4Nl>>(),
-        TensorType::MXFP4 => gemv::<Blocks32<legacy::Mxfp4>>(),
-        TensorType::Q2_K => gemv::<SuperBlocks<k_quants::Q2K>>(),
-        TensorType::Q3_K => gemv::<ByLane<by_lane::k_quants::Q3K>>(),
-        TensorType::Q4_K => gemv::<ByLane<by_lane::k_quants::Q4K>>(),
-        TensorType::Q5_K => gemv::<ByLane<by_lane::k_quants::Q5K>>(),
-        TensorType::Q6_K => gemv::<SuperBlocks<k_quants::Q6K>>(),
-        TensorType::Q1_0 => gemv::<Blocks32<small::Q1_0>>(),
-        TensorType::Q2_0 => gemv::<Blocks32<small::Q2_0>>(),
-        TensorType::NVFP4 => gemv::<Blocks32<small::Nvfp4>>(),
-        TensorType::TQ1_0 => gemv::<SuperBlocks<ternary::Tq1_0>>(),
-        TensorType::TQ2_0 => gemv::<SuperBlocks<ternary::Tq2_0>>(),
-        TensorType::IQ4_XS => gemv::<ByLane<by_lane::k_quants::Iq4Xs>>(),
-        TensorType::IQ1_M => gemv::<SuperBlocks<lattice::Iq1M>>(),
-        TensorType::IQ2_XXS => gemv::<ByLane<by_lane::lattice::Iq2Xxs>>(),
-        TensorType::IQ2_XS => gemv::<ByLane<by_lane::lattice::Iq2Xs>>(),
-        TensorType::IQ2_S => gemv::<SuperBlocks<lattice::Iq2S>>(),
-        TensorType::IQ3_XXS => gemv::<ByLane<by_lane::lattice::Iq3Xxs>>(),
-        TensorType::IQ3_S => gemv::<ByLane<by_lane::lattice::Iq3S>>(),
+        // Stored values of eight bits; and IQ2_S, where AVX2 is faster.
+        TensorType::Q8_0 | TensorType::IQ2_S if D::BY_PAIRS => return None,
+        TensorType::IQ4_NL if D::BY_PAIRS => gemv::<Blocks32<legacy::Iq4Nl<true>, D>, D>(),
+        TensorType::Q4_K if D::BY_PAIRS => gemv::<ByLane<by_lane::k_quants::Q4K<true>, D>, D>(),
+        TensorType::IQ4_XS if D::BY_PAIRS => gemv::<ByLane<by_lane::k_quants::Iq4Xs<true>, D>, D>(),
+        TensorType::Q4_0 => gemv::<Blocks32<legacy::Q4_0, D>, D>(),
+        TensorType::Q4_1 => gemv::<Blocks32<legacy::Q4_1, D>, D>(),
+        TensorType::Q5_0 => gemv::<Blocks32<legacy::Q5_0, D>, D>(),
+        TensorType::Q5_1 => gemv::<Blocks32<legacy::Q5_1, D>, D>(),
+        TensorType::Q8_0 => gemv::<Blocks32<legacy::Q8_0, D>, D>(),
+        TensorType::IQ4_NL => gemv::<Blocks32<legacy::Iq4Nl<false>, D>, D>(),
+        TensorType::MXFP4 => gemv::<Blocks32<legacy::Mxfp4, D>, D>(),
+        TensorType::Q2_K => gemv::<SuperBlocks<k_quants::Q2K, D>, D>(),
+        TensorType::Q3_K => gemv::<ByLane<by_lane::k_quants::Q3K, D>, D>(),
+        TensorType::Q4_K => gemv::<ByLane<by_lane::k_quants::Q4K<false>, D>, D>(),
+        TensorType::Q5_K => gemv::<ByLane<by_lane::k_quants::Q5K, D>, D>(),
+        TensorType::Q6_K => gemv::<SuperBlocks<k_quants::Q6K, D>, D>(),
+        TensorType::Q1_0 => gemv::<Blocks32<small::Q1_0, D>, D>(),
+        TensorType::Q2_0 => gemv::<Blocks32<small::Q2_0, D>, D>(),
+        TensorType::NVFP4 => gemv::<Blocks32<small::Nvfp4, D>, D>(),
+        TensorType::TQ1_0 => gemv::<SuperBlocks<ternary::Tq1_0, D>, D>(),
+        TensorType::TQ2_0 => gemv::<SuperBlocks<ternary::Tq2_0, D>, D>(),
+        TensorType::IQ4_XS => gemv::<ByLane<by_lane::k_quants::Iq4Xs<false>, D>, D>(),
+        TensorType::IQ1_M => gemv::<SuperBlocks<lattice::Iq1M, D>, D>(),
+        TensorType::IQ2_XXS => gemv::<ByLane<by_lane::lattice::Iq2Xxs, D>, D>(),
+        TensorType::IQ2_XS => gemv::<ByLane<by_lane::lattice::Iq2Xs, D>, D>(),
+        TensorType::IQ2_S => gemv::<SuperBlocks<lattice::Iq2S, D>, D>(),
+        TensorType::IQ3_XXS => gemv::<ByLane<by_lane::lattice::Iq3Xxs, D>, D>(),
+        TensorType::IQ3_S => gemv::<ByLane<by_lane::lattice::Iq3S, D>, D>(),
         _ => return None,
     })
 }
 
-fn gemv<K: RowsDot>() -> Gemv {
-    Gemv { run: run::<K>, order: K::ORDER }
-}
-
-#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-unsafe fn run<K: RowsDot>(task: Task<'_>, rows: Range<usize>) {
-    // SAFETY: the caller vouches for the task and the machine.
-    unsafe { drive::<K>(task, rows) }
+fn gemv<K: RowsDot, D: DotProducts>() -> Gemv {
+    Gemv { run: D::kernel::<K>(), order: K::ORDER }
 }
 
 /// Asks for the cache lines of `BYTES` that lie `ahead` of a place; the addresses need not exist.

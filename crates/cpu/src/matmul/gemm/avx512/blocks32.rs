@@ -21,7 +21,7 @@ pub(super) fn decode<D: InnerProduct>(weight: TensorType) -> Option<DecodeTile> 
         TensorType::Q5_0 => decode_blocks::<legacy::Q5_0, D>,
         TensorType::Q5_1 => decode_blocks::<legacy::Q5_1, D>,
         TensorType::Q8_0 => decode_blocks::<legacy::Q8_0, D>,
-        TensorType::IQ4_NL => decode_blocks::<legacy::Iq4Nl, D>,
+        TensorType::IQ4_NL => decode_blocks::<legacy::Iq4Nl<false>, D>,
         TensorType::MXFP4 => decode_blocks::<legacy::Mxfp4, D>,
         _ => return None,
     })

@@ -6,8 +6,9 @@
 
 use std::arch::x86_64::*;
 
-use super::super::{FourByFour, RowsDot};
-use super::prefetch;
+use super::super::{FourByFour, RowsDot, Signs};
+use super::dot_products::DotProducts;
+use super::{negated, prefetch};
 use crate::matmul::activation::RowView;
 use crate::matmul::ahead;
 use crate::matmul::integers::Offsets;
@@ -20,10 +21,15 @@ pub(in crate::matmul) trait Block32 {
     const SCALES: Scales = Scales::PerGroup;
     /// The stored value that stands for zero.
     const ZERO: u8;
+    const SIGNS: Signs = Signs::InValues;
     const OFFSETS: Offsets;
     /// Stored values, unsigned: elements 0..16 of the four groups, then elements 16..32. There is a pointer for each
     /// group, to its block.
     unsafe fn values(blocks: [*const u8; 4]) -> [__m512i; 2];
+    /// Where signs are apart, the elements whose stored values are negated.
+    unsafe fn signs(_blocks: [*const u8; 4]) -> [u64; 2] {
+        [0; 2]
+    }
     /// Of the groups; or of their first halves and of their second ones.
     unsafe fn scales(blocks: [*const u8; 4]) -> [__m128; 2];
     unsafe fn offsets(_blocks: [*const u8; 4]) -> __m128 {
@@ -39,7 +45,7 @@ pub(in crate::matmul) enum Scales {
     PerHalf,
 }
 
-pub(super) struct Blocks32<B>(std::marker::PhantomData<B>);
+pub(super) struct Blocks32<B, D>(std::marker::PhantomData<(B, D)>);
 
 /// The sums of `R` rows with `T` tokens on their way.
 #[derive(Clone, Copy)]
@@ -48,7 +54,7 @@ struct Sums<const R: usize, const T: usize> {
     offsets: [[__m128; T]; R],
 }
 
-impl<B: Block32> RowsDot for Blocks32<B> {
+impl<B: Block32, D: DotProducts> RowsDot for Blocks32<B, D> {
     const FOUR_BY_FOUR: FourByFour = FourByFour::Together;
 
     #[inline(always)]
@@ -64,12 +70,12 @@ impl<B: Block32> RowsDot for Blocks32<B> {
             while group + 4 <= groups {
                 let first = group / B::GROUPS;
                 let place = |i: usize| (first + i / B::GROUPS) * B::BYTES;
-                step::<B, R, T>(&mut sums, rows, [place(0), place(1), place(2), place(3)], group, x, ahead);
+                step::<B, D, R, T>(&mut sums, rows, [place(0), place(1), place(2), place(3)], group, x, ahead);
                 group += 4;
             }
             if group < groups {
                 let place = |i: usize| (group + i).min(groups - 1) / B::GROUPS * B::BYTES;
-                step::<B, R, T>(&mut sums, rows, [place(0), place(1), place(2), place(3)], group, x, ahead);
+                step::<B, D, R, T>(&mut sums, rows, [place(0), place(1), place(2), place(3)], group, x, ahead);
             }
             let mut out = [[0.0; T]; R];
             for r in 0..R {
@@ -89,7 +95,7 @@ impl<B: Block32> RowsDot for Blocks32<B> {
 /// Four groups, the first of them `group`, of the blocks at the byte offsets `places` of every row.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // several arrays walk together
-unsafe fn step<B: Block32, const R: usize, const T: usize>(
+unsafe fn step<B: Block32, D: DotProducts, const R: usize, const T: usize>(
     sums: &mut Sums<R, T>,
     rows: [*const u8; R],
     places: [usize; 4],
@@ -114,14 +120,14 @@ unsafe fn step<B: Block32, const R: usize, const T: usize>(
                 // Lane by lane, so that the integer sums are those of the signed weights, exactly.
                 let zero = _mm512_set1_epi8(B::ZERO as i8);
                 let nothing = _mm512_setzero_si512();
-                let first = _mm512_dpbusd_epi32(nothing, zero, low_x[t]);
+                let first = D::add(nothing, zero, low_x[t]);
                 start[t] = match B::SCALES {
                     Scales::PerGroup => {
-                        let above = _mm512_dpbusd_epi32(first, zero, high_x[t]);
+                        let above = D::add(first, zero, high_x[t]);
                         [_mm512_sub_epi32(nothing, above), nothing]
                     }
                     Scales::PerHalf => {
-                        let second = _mm512_dpbusd_epi32(nothing, zero, high_x[t]);
+                        let second = D::add(nothing, zero, high_x[t]);
                         [_mm512_sub_epi32(nothing, first), _mm512_sub_epi32(nothing, second)]
                     }
                 };
@@ -138,19 +144,23 @@ unsafe fn step<B: Block32, const R: usize, const T: usize>(
                 49..=96 => prefetch::<65>(blocks[0], ahead),
                 _ => prefetch::<129>(blocks[0], ahead),
             }
-            let [low, high] = B::values(blocks);
+            let ([low, high], signs) = (B::values(blocks), B::signs(blocks));
             let scales = B::scales(blocks);
             let [scales, second_scales] = [by_lane(scales[0]), by_lane(scales[1])];
             for t in 0..T {
-                let dot = _mm512_dpbusd_epi32(start[t][0], low, low_x[t]);
+                let (mut low_x, mut high_x) = (low_x[t], high_x[t]);
+                if B::SIGNS == Signs::Apart {
+                    (low_x, high_x) = (negated(low_x, signs[0]), negated(high_x, signs[1]));
+                }
+                let dot = D::add(start[t][0], low, low_x);
                 let mut sum = sums.products[r][t];
                 match B::SCALES {
                     Scales::PerGroup => {
-                        let dot = _mm512_dpbusd_epi32(dot, high, high_x[t]);
+                        let dot = D::add(dot, high, high_x);
                         sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_mul_ps(scales, scales_x[t]), sum);
                     }
                     Scales::PerHalf => {
-                        let second = _mm512_dpbusd_epi32(start[t][1], high, high_x[t]);
+                        let second = D::add(start[t][1], high, high_x);
                         sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_mul_ps(scales, scales_x[t]), sum);
                         sum =
                             _mm512_fmadd_ps(_mm512_cvtepi32_ps(second), _mm512_mul_ps(second_scales, scales_x[t]), sum);

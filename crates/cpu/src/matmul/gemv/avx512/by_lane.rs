@@ -15,6 +15,7 @@ pub(in crate::matmul) mod lattice;
 use std::arch::x86_64::*;
 
 use super::super::{RowsDot, Signs};
+use super::dot_products::DotProducts;
 use super::{negated, prefetch};
 use crate::matmul::activation::{RowOrder, RowView};
 use crate::matmul::ahead;
@@ -60,9 +61,9 @@ pub(in crate::matmul) struct Read {
     pub signs: [u64; 4],
 }
 
-pub(super) struct ByLane<B>(std::marker::PhantomData<B>);
+pub(super) struct ByLane<B, D>(std::marker::PhantomData<(B, D)>);
 
-impl<B: Block> RowsDot for ByLane<B> {
+impl<B: Block, D: DotProducts> RowsDot for ByLane<B, D> {
     const ORDER: RowOrder = B::ORDER;
 
     #[inline(always)]
@@ -72,7 +73,7 @@ impl<B: Block> RowsDot for ByLane<B> {
             let ahead = ahead::bytes();
             let mut sums = [[_mm512_setzero_ps(); T]; R];
             for block in 0..cols / 256 {
-                step::<B, R, T>(&mut sums, rows, block, x, ahead);
+                step::<B, D, R, T>(&mut sums, rows, block, x, ahead);
             }
             let mut out = [[0.0; T]; R];
             for (out, sums) in out.iter_mut().zip(sums) {
@@ -88,7 +89,7 @@ impl<B: Block> RowsDot for ByLane<B> {
 /// Block `block` of every row.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // several arrays walk together
-unsafe fn step<B: Block, const R: usize, const T: usize>(
+unsafe fn step<B: Block, D: DotProducts, const R: usize, const T: usize>(
     sums: &mut [[__m512; T]; R],
     rows: [*const u8; R],
     block: usize,
@@ -104,7 +105,7 @@ unsafe fn step<B: Block, const R: usize, const T: usize>(
             scales[t] = _mm512_set1_ps(*x[t].scales.add(block * 8));
             if B::ZERO != 0 {
                 // Lane by lane, so that the integer sums are those of the signed weights, exactly.
-                let [first, second] = dots::<B>([_mm512_set1_epi8(B::ZERO as i8); 4], |i| values(t, i), starts[t]);
+                let [first, second] = dots::<B, D>([_mm512_set1_epi8(B::ZERO as i8); 4], |i| values(t, i), starts[t]);
                 let nothing = _mm512_setzero_si512();
                 starts[t] = [_mm512_sub_epi32(nothing, first), _mm512_sub_epi32(nothing, second)];
             }
@@ -122,7 +123,7 @@ unsafe fn step<B: Block, const R: usize, const T: usize>(
                     Signs::InValues => values(t, i),
                     Signs::Apart => negated(values(t, i), read.signs[i]),
                 };
-                let [first, second] = dots::<B>(read.values, signed, starts[t]);
+                let [first, second] = dots::<B, D>(read.values, signed, starts[t]);
                 let mut product = _mm512_mul_ps(_mm512_cvtepi32_ps(first), read.scales[0]);
                 if B::CHAINS == Chains::Two {
                     product = _mm512_fmadd_ps(_mm512_cvtepi32_ps(second), read.scales[1], product);
@@ -140,13 +141,17 @@ unsafe fn step<B: Block, const R: usize, const T: usize>(
 
 /// The sums of products of all four vectors; or of the first two and the last two, where there are two chains.
 #[inline(always)]
-unsafe fn dots<B: Block>(w: [__m512i; 4], x: impl Fn(usize) -> __m512i, starts: [__m512i; 2]) -> [__m512i; 2] {
-    // SAFETY: AVX-512 VNNI is the caller's.
+unsafe fn dots<B: Block, D: DotProducts>(
+    w: [__m512i; 4],
+    x: impl Fn(usize) -> __m512i,
+    starts: [__m512i; 2],
+) -> [__m512i; 2] {
+    // SAFETY: the level is the caller's.
     unsafe {
-        let first = _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(starts[0], w[0], x(0)), w[1], x(1));
+        let first = D::add(D::add(starts[0], w[0], x(0)), w[1], x(1));
         match B::CHAINS {
-            Chains::Two => [first, _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(starts[1], w[2], x(2)), w[3], x(3))],
-            Chains::One => [_mm512_dpbusd_epi32(_mm512_dpbusd_epi32(first, w[2], x(2)), w[3], x(3)), starts[1]],
+            Chains::Two => [first, D::add(D::add(starts[1], w[2], x(2)), w[3], x(3))],
+            Chains::One => [D::add(D::add(first, w[2], x(2)), w[3], x(3)), starts[1]],
         }
     }
 }

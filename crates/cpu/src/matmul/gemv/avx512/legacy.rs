@@ -2,6 +2,7 @@
 
 use std::arch::x86_64::*;
 
+use super::super::Signs;
 use super::blocks32::Block32;
 use crate::matmul::integers::{IQ4_VALUES, MXFP4_VALUES, Offsets};
 
@@ -10,7 +11,8 @@ pub(in crate::matmul) struct Q4_1;
 pub(in crate::matmul) struct Q5_0;
 pub(in crate::matmul) struct Q5_1;
 pub(in crate::matmul) struct Q8_0;
-pub(in crate::matmul) struct Iq4Nl;
+/// Where products are added by pairs, of magnitudes and signs.
+pub(in crate::matmul) struct Iq4Nl<const BY_PAIRS: bool>;
 pub(in crate::matmul) struct Mxfp4;
 
 // SAFETY of every block below: the frame passes pointers to four whole blocks, and runs with AVX-512.
@@ -120,15 +122,30 @@ impl Block32 for Q8_0 {
     }
 }
 
-impl Block32 for Iq4Nl {
+impl<const BY_PAIRS: bool> Block32 for Iq4Nl<BY_PAIRS> {
     const BYTES: usize = 18;
-    const ZERO: u8 = 128;
+    const ZERO: u8 = if BY_PAIRS { 0 } else { 128 };
+    const SIGNS: Signs = if BY_PAIRS { Signs::Apart } else { Signs::InValues };
     const OFFSETS: Offsets = Offsets::None;
 
     #[inline(always)]
     unsafe fn values(blocks: [*const u8; 4]) -> [__m512i; 2] {
+        let table = if BY_PAIRS { &const { magnitudes(IQ4_VALUES) } } else { &const { unsigned(IQ4_VALUES, 128) } };
         // SAFETY: as above.
-        unsafe { looked_up(nibbles(gather16::<2>(blocks)), &const { unsigned(IQ4_VALUES, 128) }) }
+        unsafe { looked_up(nibbles(gather16::<2>(blocks)), table) }
+    }
+
+    #[inline(always)]
+    unsafe fn signs(blocks: [*const u8; 4]) -> [u64; 2] {
+        if !BY_PAIRS {
+            return [0; 2];
+        }
+        // SAFETY: as above. The first half of the table is negative.
+        unsafe {
+            let codes = gather16::<2>(blocks);
+            let (low, high) = (_mm512_set1_epi8(0x08), _mm512_set1_epi8(0x80_u8 as i8));
+            [_mm512_testn_epi8_mask(codes, low), _mm512_testn_epi8_mask(codes, high)]
+        }
     }
 
     #[inline(always)]
@@ -208,6 +225,18 @@ pub(super) unsafe fn looked_up([low, high]: [__m512i; 2], table: &[u8; 16]) -> [
         let table = _mm512_broadcast_i32x4(_mm_loadu_si128(table.as_ptr().cast()));
         [_mm512_shuffle_epi8(table, low), _mm512_shuffle_epi8(table, high)]
     }
+}
+
+/// The magnitudes of values of which the first half is negative.
+pub(super) const fn magnitudes(values: [i8; 16]) -> [u8; 16] {
+    let mut magnitudes = [0; 16];
+    let mut i = 0;
+    while i < 16 {
+        assert!((values[i] < 0) == (i < 8));
+        magnitudes[i] = values[i].unsigned_abs();
+        i += 1;
+    }
+    magnitudes
 }
 
 /// A table of signed values, raised to be unsigned.

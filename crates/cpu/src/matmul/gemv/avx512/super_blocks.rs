@@ -1,11 +1,12 @@
 //! The frame for super-blocks of 256 with integer sub-block scales.
 //!
-//! A lane of the first-level dot product sums four products, which stay below 2^15: one `vpdpwssd` multiplies it by its
+//! A lane of the first-level dot product sums four products, which stay below 2^15: one product of 16 bits multiplies it by its
 //! integer scale and accumulates, exactly. One float multiplication per super-block remains.
 
 use std::arch::x86_64::*;
 
 use super::super::{RowsDot, Signs};
+use super::dot_products::DotProducts;
 use super::{negated, prefetch};
 use crate::matmul::activation::RowView;
 use crate::matmul::ahead;
@@ -55,7 +56,7 @@ pub(in crate::matmul) struct Read {
     pub signs: [u64; 4],
 }
 
-pub(super) struct SuperBlocks<B>(std::marker::PhantomData<B>);
+pub(super) struct SuperBlocks<B, D>(std::marker::PhantomData<(B, D)>);
 
 /// The sums of some rows with `T` tokens on their way.
 #[derive(Clone, Copy)]
@@ -64,7 +65,7 @@ struct Sums<const T: usize> {
     minimums: [__m256; T],
 }
 
-impl<B: SuperBlock> RowsDot for SuperBlocks<B> {
+impl<B: SuperBlock, D: DotProducts> RowsDot for SuperBlocks<B, D> {
     #[inline(always)]
     unsafe fn dot<const R: usize, const T: usize>(rows: [*const u8; R], cols: usize, x: [RowView; T]) -> [[f32; T]; R] {
         const { assert!(matches!(R, 1 | 2 | 4), "rows alone or in pairs") };
@@ -75,11 +76,11 @@ impl<B: SuperBlock> RowsDot for SuperBlocks<B> {
             for block in 0..cols / 256 {
                 let at = |r: usize| rows[r].add(block * B::BYTES);
                 match R {
-                    1 => step::<B, 1, T>(&mut sums, 0, [at(0)], block, x, ahead),
-                    _ => step::<B, 2, T>(&mut sums, 0, [at(0), at(1)], block, x, ahead),
+                    1 => step::<B, D, 1, T>(&mut sums, 0, [at(0)], block, x, ahead),
+                    _ => step::<B, D, 2, T>(&mut sums, 0, [at(0), at(1)], block, x, ahead),
                 }
                 if R == 4 {
-                    step::<B, 2, T>(&mut sums, 2, [at(2), at(3)], block, x, ahead);
+                    step::<B, D, 2, T>(&mut sums, 2, [at(2), at(3)], block, x, ahead);
                 }
             }
             let mut out = [[0.0; T]; R];
@@ -98,7 +99,7 @@ impl<B: SuperBlock> RowsDot for SuperBlocks<B> {
 /// step waits for the one before.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // several arrays walk together
-unsafe fn step<B: SuperBlock, const P: usize, const T: usize>(
+unsafe fn step<B: SuperBlock, D: DotProducts, const P: usize, const T: usize>(
     sums: &mut [Sums<T>],
     first: usize,
     blocks: [*const u8; P],
@@ -128,12 +129,13 @@ unsafe fn step<B: SuperBlock, const P: usize, const T: usize>(
                         Signs::InValues => values,
                         Signs::Apart => negated(values, reads[p].signs[i]),
                     };
-                    let (zero, sum) = (_mm512_setzero_si512(), products[p][t]);
+                    let (w, sum) = (reads[p].values[i], products[p][t]);
                     products[p][t] = match B::SUMS {
                         SumsOfFour::Narrow => {
-                            multiply_add(sum, _mm512_dpbusd_epi32(zero, reads[p].values[i], x), reads[p].scales[i])
+                            let of_four = D::add(_mm512_setzero_si512(), w, x);
+                            D::add_pairs(sum, of_four, reads[p].scales[i])
                         }
-                        SumsOfFour::Scaled => _mm512_dpbusd_epi32(sum, reads[p].values[i], x),
+                        SumsOfFour::Scaled => D::add(sum, w, x),
                     };
                 }
             }
@@ -167,22 +169,6 @@ unsafe fn step<B: SuperBlock, const P: usize, const T: usize>(
             }
         }
     }
-}
-
-/// `vpdpwssd`; the intrinsic may become a multiplication and an addition, which saves latency but costs throughput.
-#[inline]
-#[target_feature(enable = "avx512f,avx512vnni")]
-unsafe fn multiply_add(sum: __m512i, a: __m512i, b: __m512i) -> __m512i {
-    let mut sum = sum;
-    // SAFETY: AVX-512 with VNNI is the caller's; the instruction only touches its registers.
-    unsafe {
-        std::arch::asm!(
-            "vpdpwssd {sum}, {a}, {b}",
-            sum = inout(zmm_reg) sum, a = in(zmm_reg) a, b = in(zmm_reg) b,
-            options(pure, nomem, nostack, preserves_flags)
-        );
-    }
-    sum
 }
 
 /// Sixteen 16-bit scales of 16 elements each, by lane: in the low half of every 32-bit lane, the other zero.

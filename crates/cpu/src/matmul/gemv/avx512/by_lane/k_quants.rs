@@ -3,14 +3,16 @@
 use std::arch::x86_64::*;
 
 use super::super::k_quants::{SELECT, six_bits_of_sixteen};
-use super::super::legacy::{looked_up, nibbles, unsigned};
-use super::{Block, Chains, Minimums, Read};
+use super::super::legacy::{looked_up, magnitudes, nibbles, unsigned};
+use super::{Block, Chains, Minimums, Read, Signs};
 use crate::matmul::integers::IQ4_VALUES;
 
 pub(in super::super) struct Q3K;
-pub(in super::super) struct Q4K;
+/// Where products are added by pairs, of nibbles that all come to the low bits.
+pub(in super::super) struct Q4K<const BY_PAIRS: bool>;
 pub(in super::super) struct Q5K;
-pub(in super::super) struct Iq4Xs;
+/// Where products are added by pairs, of magnitudes and signs.
+pub(in super::super) struct Iq4Xs<const BY_PAIRS: bool>;
 
 // SAFETY of every block below: the frame passes a pointer to a whole block, and runs with AVX-512.
 
@@ -42,7 +44,7 @@ impl Block for Q3K {
     }
 }
 
-impl Block for Q4K {
+impl<const BY_PAIRS: bool> Block for Q4K<BY_PAIRS> {
     const BYTES: usize = 144;
     const CHAINS: Chains = Chains::One;
     const MINIMUMS: Minimums = Minimums::Of32;
@@ -51,11 +53,18 @@ impl Block for Q4K {
     unsafe fn read(block: *const u8) -> Read {
         // SAFETY: as above.
         unsafe {
+            let mut values = nibble_pairs(block.add(16));
+            let (scales, minimums) = six_bit_scales(block);
+            if BY_PAIRS {
+                let shift = _mm512_setr_epi64(0, 4, 0, 4, 0, 4, 0, 4);
+                for values in &mut values {
+                    *values = _mm512_and_si512(_mm512_srlv_epi64(*values, shift), _mm512_set1_epi8(15));
+                }
+                return Read { values, scales: [scales; 2], minimums, signs: [0; 4] };
+            }
             // High nibbles stay where they are, sixteen times as large.
             let nibble = _mm512_setr_epi64(LOW, LOW << 4, LOW, LOW << 4, LOW, LOW << 4, LOW, LOW << 4);
-            let mut values = nibble_pairs(block.add(16));
             values.iter_mut().for_each(|values| *values = _mm512_and_si512(*values, nibble));
-            let (scales, minimums) = six_bit_scales(block);
             let unit = _mm512_setr_ps(
                 1.0, 1.0, SIXTEENTH, SIXTEENTH, 1.0, 1.0, SIXTEENTH, SIXTEENTH, 1.0, 1.0, SIXTEENTH, SIXTEENTH, 1.0,
                 1.0, SIXTEENTH, SIXTEENTH,
@@ -90,10 +99,11 @@ impl Block for Q5K {
     }
 }
 
-impl Block for Iq4Xs {
+impl<const BY_PAIRS: bool> Block for Iq4Xs<BY_PAIRS> {
     const BYTES: usize = 136;
     const CHAINS: Chains = Chains::One;
-    const ZERO: u8 = 128;
+    const ZERO: u8 = if BY_PAIRS { 0 } else { 128 };
+    const SIGNS: Signs = if BY_PAIRS { Signs::Apart } else { Signs::InValues };
 
     #[inline(always)]
     unsafe fn read(block: *const u8) -> Read {
@@ -104,7 +114,15 @@ impl Block for Iq4Xs {
             let even = _mm512_permutex2var_epi64(first, _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14), second);
             let odd = _mm512_permutex2var_epi64(first, _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15), second);
             let ([a, c], [b, d]) = (nibbles(even), nibbles(odd));
-            let ([a, b], [c, d]) = (looked_up([a, b], &IQ4_UNSIGNED), looked_up([c, d], &IQ4_UNSIGNED));
+            let mut signs = [0; 4];
+            if BY_PAIRS {
+                // Those of the table's first half are negative.
+                for (signs, codes) in signs.iter_mut().zip([a, b, c, d]) {
+                    *signs = _mm512_testn_epi8_mask(codes, _mm512_set1_epi8(8));
+                }
+            }
+            let table = if BY_PAIRS { &IQ4_MAGNITUDES } else { &IQ4_UNSIGNED };
+            let ([a, b], [c, d]) = (looked_up([a, b], table), looked_up([c, d], table));
             let header = _mm_loadl_epi64(block.cast());
             // Eight times four low bits and two high ones.
             let low = _mm_shuffle_epi8(header, _mm_setr_epi8(4, -1, 4, -1, 5, -1, 5, -1, 6, -1, 6, -1, 7, -1, 7, -1));
@@ -118,12 +136,13 @@ impl Block for Iq4Xs {
                 _mm_unpacklo_epi16(scales, scales),
             ));
             let scales = [_mm512_mul_ps(_mm512_cvtepi32_ps(scales), half(block)); 2];
-            Read { values: [a, b, c, d], scales, minimums: _mm256_setzero_ps(), signs: [0; 4] }
+            Read { values: [a, b, c, d], scales, minimums: _mm256_setzero_ps(), signs }
         }
     }
 }
 
 static IQ4_UNSIGNED: [u8; 16] = unsigned(IQ4_VALUES, 128);
+static IQ4_MAGNITUDES: [u8; 16] = magnitudes(IQ4_VALUES);
 
 /// Four times 32 bytes with 32 elements in the low nibbles and the next 32 in the high ones, in eights: those of groups of
 /// odd number stay in the high nibbles.
