@@ -78,6 +78,14 @@ pub(super) enum Signs {
     Apart,
 }
 
+/// Whether the two halves of a group of 32 have a scale together or each its own.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scales {
+    PerGroup,
+    PerHalf,
+}
+
 /// How four rows meet four tokens.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum FourByFour {

@@ -8,6 +8,7 @@ mod blocks32;
 mod k_quants;
 mod lattice;
 mod legacy;
+mod small;
 mod super_blocks;
 mod ternary;
 
@@ -35,6 +36,9 @@ pub(super) fn kernel(weight: TensorType) -> Option<GemvKernel> {
         TensorType::Q4_K => run::<SuperBlocks<k_quants::Q4K>>,
         TensorType::Q5_K => run::<SuperBlocks<k_quants::Q5K>>,
         TensorType::Q6_K => run::<SuperBlocks<k_quants::Q6K>>,
+        TensorType::Q1_0 => run::<Blocks32<small::Q1_0>>,
+        TensorType::Q2_0 => run::<Blocks32<small::Q2_0>>,
+        TensorType::NVFP4 => run::<Blocks32<small::Nvfp4>>,
         TensorType::TQ1_0 => run::<SuperBlocks<ternary::Tq1_0>>,
         TensorType::TQ2_0 => run::<SuperBlocks<ternary::Tq2_0>>,
         TensorType::IQ1_S => run::<SuperBlocks<lattice::Iq1S>>,

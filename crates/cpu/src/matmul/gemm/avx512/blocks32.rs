@@ -7,7 +7,8 @@ use ascua_gguf::TensorType;
 use super::super::{DecodeTile, Tile, Weights};
 use super::scaled::{Row, centre, finish};
 use super::{InnerProduct, lanes_in_turn};
-use crate::matmul::gemv::avx512::blocks32::{Block32, Scales};
+use crate::matmul::gemv::Scales;
+use crate::matmul::gemv::avx512::blocks32::Block32;
 use crate::matmul::gemv::avx512::legacy;
 use crate::matmul::integers::{IntegerFormat, SPAN};
 

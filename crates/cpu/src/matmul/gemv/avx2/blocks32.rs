@@ -1,8 +1,8 @@
-//! The frame for blocks of 32: one block at a time, in the activations' own order.
+//! The frame for blocks of 32, 64 or 128: one group of 32 at a time, in the activations' own order.
 
 use std::arch::x86_64::*;
 
-use super::super::RowsDot;
+use super::super::{RowsDot, Scales};
 use super::{Stored, horizontal_sum, pairs, prefetch};
 use crate::matmul::activation::RowView;
 use crate::matmul::integers::Offsets;
@@ -10,14 +10,17 @@ use crate::matmul::integers::Offsets;
 /// One block type, as the frame reads it.
 pub(super) trait Block32 {
     const BYTES: usize;
+    /// Groups of 32 in a block.
+    const GROUPS: usize = 1;
+    const SCALES: Scales = Scales::PerGroup;
     const STORED: Stored;
     /// The stored value that stands for zero.
     const ZERO: i8;
     const OFFSETS: Offsets;
-    /// Stored values in order.
-    unsafe fn values(block: *const u8) -> __m256i;
-    /// The scale, and the offset if there is one, in the two lowest lanes.
-    unsafe fn factors(block: *const u8) -> __m128;
+    /// Stored values of a group, in order.
+    unsafe fn values(block: *const u8, group: usize) -> __m256i;
+    /// The scale of a group, and the offset or the second half's scale if there is one, in the two lowest lanes.
+    unsafe fn factors(block: *const u8, group: usize) -> __m128;
 }
 
 pub(super) struct Blocks32<B>(std::marker::PhantomData<B>);
@@ -31,21 +34,29 @@ impl<B: Block32> RowsDot for Blocks32<B> {
             let ones = _mm256_set1_epi16(1);
             let mut sums = [[_mm256_setzero_ps(); T]; R];
             let mut offsets = [[_mm_setzero_ps(); T]; R];
-            for block in 0..cols / 32 {
+            for group in 0..cols / 32 {
                 let mut values = [_mm256_setzero_si256(); T];
                 let mut above = [_mm256_setzero_si256(); T];
                 let mut scales = [_mm256_setzero_ps(); T];
                 for t in 0..T {
-                    values[t] = _mm256_loadu_si256(x[t].values.add(32 * block).cast());
+                    values[t] = _mm256_loadu_si256(x[t].values.add(32 * group).cast());
                     above[t] = _mm256_maddubs_epi16(_mm256_set1_epi8(B::ZERO), values[t]);
-                    scales[t] = _mm256_set1_ps(*x[t].scales.add(block));
+                    scales[t] = _mm256_set1_ps(*x[t].scales.add(group));
                 }
                 for r in 0..R {
-                    let at = rows[r].add(block * B::BYTES);
-                    prefetch(at);
-                    let w = B::values(at);
-                    let factors = B::factors(at);
-                    let scale = _mm256_broadcastss_ps(factors);
+                    let (at, part) = (rows[r].add(group / B::GROUPS * B::BYTES), group % B::GROUPS);
+                    if part == 0 {
+                        prefetch(at);
+                    }
+                    let w = B::values(at, part);
+                    let factors = B::factors(at, part);
+                    let scale = match B::SCALES {
+                        Scales::PerGroup => _mm256_broadcastss_ps(factors),
+                        Scales::PerHalf => {
+                            let halves = _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1);
+                            _mm256_permutevar8x32_ps(_mm256_castps128_ps256(factors), halves)
+                        }
+                    };
                     for t in 0..T {
                         let mut products = pairs(B::STORED, w, values[t]);
                         if B::ZERO != 0 {
@@ -54,7 +65,7 @@ impl<B: Block32> RowsDot for Blocks32<B> {
                         let products = _mm256_cvtepi32_ps(_mm256_madd_epi16(products, ones));
                         sums[r][t] = _mm256_fmadd_ps(products, _mm256_mul_ps(scale, scales[t]), sums[r][t]);
                         if B::OFFSETS == Offsets::PerGroup {
-                            let of_x = _mm_load_ss(x[t].scaled_sums.add(block));
+                            let of_x = _mm_load_ss(x[t].scaled_sums.add(group));
                             offsets[r][t] = _mm_fmadd_ss(_mm_movehdup_ps(factors), of_x, offsets[r][t]);
                         }
                     }

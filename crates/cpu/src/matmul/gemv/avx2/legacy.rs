@@ -19,13 +19,13 @@ macro_rules! blocks {
             const OFFSETS: Offsets = Offsets::$offsets;
 
             #[inline(always)]
-            unsafe fn values(block: *const u8) -> __m256i {
+            unsafe fn values(block: *const u8, _: usize) -> __m256i {
                 // SAFETY: as above.
                 unsafe { $values(block) }
             }
 
             #[inline(always)]
-            unsafe fn factors(block: *const u8) -> __m128 {
+            unsafe fn factors(block: *const u8, _: usize) -> __m128 {
                 // SAFETY: as above.
                 unsafe { $factors(block) }
             }

@@ -6,7 +6,7 @@
 
 use std::arch::x86_64::*;
 
-use super::super::{FourByFour, RowsDot, Signs};
+use super::super::{FourByFour, RowsDot, Scales, Signs};
 use super::dot_products::DotProducts;
 use super::{negated, prefetch};
 use crate::matmul::activation::RowView;
@@ -36,13 +36,6 @@ pub(in crate::matmul) trait Block32 {
         // SAFETY: SSE is in the baseline.
         unsafe { _mm_setzero_ps() }
     }
-}
-
-/// Whether the two halves of a group have a scale together or each its own.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(in crate::matmul) enum Scales {
-    PerGroup,
-    PerHalf,
 }
 
 pub(super) struct Blocks32<B, D>(std::marker::PhantomData<(B, D)>);

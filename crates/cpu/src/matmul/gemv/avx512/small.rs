@@ -2,7 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::blocks32::{Block32, Scales};
+use super::super::Scales;
+use super::blocks32::Block32;
 use super::legacy::{looked_up, nibbles, unsigned};
 use crate::matmul::integers::{MXFP4_VALUES, Offsets};
 
