@@ -56,6 +56,15 @@ impl MixedLayout {
     pub fn many_are(&self, tokens: usize) -> bool {
         self.many.uses_panels(tokens)
     }
+
+    fn bytes(&self, tokens: usize) -> usize {
+        if self.many_are(tokens) {
+            // No smaller than of fewer tokens, whose short rows are padded.
+            self.many.bytes(tokens).max(self.few.bytes(int8::PANELS_FROM - 1))
+        } else {
+            self.few.bytes(tokens)
+        }
+    }
 }
 
 /// Layouts that have panels.
@@ -105,8 +114,7 @@ impl ActivationLayout {
             Form::Float(layout) => layout.bytes(tokens),
             Form::Int16(layout) => layout.bytes(tokens),
             Form::Int8(layout) => layout.bytes(tokens),
-            Form::Mixed(layout) if layout.many_are(tokens) => layout.many.bytes(tokens),
-            Form::Mixed(layout) => layout.few.bytes(tokens),
+            Form::Mixed(layout) => layout.bytes(tokens),
         }
     }
 

@@ -79,7 +79,6 @@ pub(super) enum Signs {
 }
 
 /// Whether the two halves of a group of 32 have a scale together or each its own.
-#[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scales {
     PerGroup,

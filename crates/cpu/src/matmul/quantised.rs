@@ -1,8 +1,8 @@
 //! Products of integer weight blocks with 8-bit activations.
 //!
-//! Few tokens stream the weights once through a GEMV; many go through a GEMM over panels of tokens. A type without a
-//! GEMV of its own, and a level without a GEMM, use the plain kernel of [`rows`], which decodes a row to 8-bit
-//! integers first.
+//! Few tokens stream the weights once through a GEMV; many go through a GEMM over panels of tokens, or the GEMV where the
+//! level has none. A type without either uses the plain kernel of [`rows`], which decodes a row to 8-bit integers
+//! first.
 
 mod rows;
 

@@ -231,7 +231,7 @@ fn as_quantised(case: &Case, isa: Isa) -> Option<Vec<f32>> {
 struct Expected {
     /// With the integers of the plain kernel.
     plain: Vec<(f64, f64)>,
-    /// At levels that see other activations: those without dot products keep floats for some types, and products by
+    /// At levels that see other activations: AVX-512 without dot products keeps floats for some types, and products by
     /// Winograd's way have integers of their own.
     others: Vec<(Isa, Vec<(f64, f64)>)>,
 }
@@ -304,6 +304,23 @@ fn activations_that_are_not_finite_show_in_their_token_only() {
                         for (i, y) in out.iter().enumerate() {
                             assert_eq!(y.is_finite(), i / 5 != 1, "{weight} {isa} {poison}: result {i} is {y}");
                         }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn room_for_many_tokens_is_room_for_fewer() {
+    for weight in TensorType::ALL {
+        for cols in [32usize, 64, 128, 256, 288].into_iter().filter(|cols| cols.is_multiple_of(weight.block_len())) {
+            for isa in Isa::available() {
+                for precision in [Precision::Exact, Precision::Quantised] {
+                    let kernel = MatmulKernel::new(*weight, 4, cols, precision, isa).expect("supported");
+                    for tokens in 1..40 {
+                        let (fewer, more) = [tokens, tokens + 1].map(|t| kernel.activation().bytes(t)).into();
+                        assert!(fewer <= more, "{weight} {isa}, {cols} columns, {tokens} tokens: {fewer}, then {more}");
                     }
                 }
             }

@@ -39,6 +39,8 @@ pub(super) trait Bytes16 {
     /// Sixteen bytes.
     unsafe fn load(from: *const u8) -> Self::Bytes;
     unsafe fn splat(byte: u8) -> Self::Bytes;
+    /// Sixteen bytes of two numbers, lower ones first.
+    unsafe fn of_numbers(low: u64, high: u64) -> Self::Bytes;
     unsafe fn or(a: Self::Bytes, b: Self::Bytes) -> Self::Bytes;
     /// `(byte >> from) & mask`
     unsafe fn bits(bytes: Self::Bytes, from: usize, mask: u8) -> Self::Bytes;
@@ -46,6 +48,13 @@ pub(super) trait Bytes16 {
     unsafe fn raise(bytes: Self::Bytes, by: usize) -> Self::Bytes;
     /// `table[index]` of indices below sixteen.
     unsafe fn look_up(table: Self::Bytes, index: Self::Bytes) -> Self::Bytes;
+    /// The bytes of both in turn: of their first eight, and of the others.
+    unsafe fn in_turn(a: Self::Bytes, b: Self::Bytes) -> [Self::Bytes; 2];
+    /// The first eight of both, and the others.
+    unsafe fn joined(a: Self::Bytes, b: Self::Bytes) -> [Self::Bytes; 2];
+    /// The first digits of base 3 of fractions of 256, which are multiplied by powers of 3 modulo 256 first; the powers of
+    /// two neighbours are the same.
+    unsafe fn digits(bytes: Self::Bytes, powers: Self::Bytes) -> Self::Bytes;
     /// `byte` where the bit of the same number is set, else zero.
     unsafe fn where_set(bits: u16, byte: u8) -> Self::Bytes;
 

@@ -29,6 +29,12 @@ macro_rules! byte_operations {
         }
 
         #[inline(always)]
+        unsafe fn of_numbers(low: u64, high: u64) -> uint8x16_t {
+            // SAFETY: as above.
+            unsafe { vcombine_u8(vcreate_u8(low), vcreate_u8(high)) }
+        }
+
+        #[inline(always)]
         unsafe fn or(a: uint8x16_t, b: uint8x16_t) -> uint8x16_t {
             // SAFETY: as above.
             unsafe { vorrq_u8(a, b) }
@@ -50,6 +56,29 @@ macro_rules! byte_operations {
         unsafe fn look_up(table: uint8x16_t, index: uint8x16_t) -> uint8x16_t {
             // SAFETY: as above.
             unsafe { vqtbl1q_u8(table, index) }
+        }
+
+        #[inline(always)]
+        unsafe fn in_turn(a: uint8x16_t, b: uint8x16_t) -> [uint8x16_t; 2] {
+            // SAFETY: as above.
+            unsafe { [vzip1q_u8(a, b), vzip2q_u8(a, b)] }
+        }
+
+        #[inline(always)]
+        unsafe fn joined(a: uint8x16_t, b: uint8x16_t) -> [uint8x16_t; 2] {
+            // SAFETY: as above.
+            unsafe { [vcombine_u8(vget_low_u8(a), vget_low_u8(b)), vcombine_u8(vget_high_u8(a), vget_high_u8(b))] }
+        }
+
+        #[inline(always)]
+        unsafe fn digits(bytes: uint8x16_t, powers: uint8x16_t) -> uint8x16_t {
+            // SAFETY: as above.
+            unsafe {
+                let (fractions, three) = (vmulq_u8(bytes, powers), vdupq_n_u8(3));
+                let low = vmull_u8(vget_low_u8(fractions), vget_low_u8(three));
+                let high = vmull_high_u8(fractions, three);
+                vuzp2q_u8(vreinterpretq_u8_u16(low), vreinterpretq_u8_u16(high))
+            }
         }
 
         #[inline(always)]

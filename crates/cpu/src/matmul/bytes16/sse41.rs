@@ -51,6 +51,12 @@ impl Bytes16 for Sse41 {
     }
 
     #[inline(always)]
+    unsafe fn of_numbers(low: u64, high: u64) -> __m128i {
+        // SAFETY: as above.
+        unsafe { _mm_set_epi64x(high.cast_signed(), low.cast_signed()) }
+    }
+
+    #[inline(always)]
     unsafe fn or(a: __m128i, b: __m128i) -> __m128i {
         // SAFETY: as above.
         unsafe { _mm_or_si128(a, b) }
@@ -73,6 +79,32 @@ impl Bytes16 for Sse41 {
     unsafe fn look_up(table: __m128i, index: __m128i) -> __m128i {
         // SAFETY: as above.
         unsafe { _mm_shuffle_epi8(table, index) }
+    }
+
+    #[inline(always)]
+    unsafe fn in_turn(a: __m128i, b: __m128i) -> [__m128i; 2] {
+        // SAFETY: as above.
+        unsafe { [_mm_unpacklo_epi8(a, b), _mm_unpackhi_epi8(a, b)] }
+    }
+
+    #[inline(always)]
+    unsafe fn joined(a: __m128i, b: __m128i) -> [__m128i; 2] {
+        // SAFETY: as above.
+        unsafe { [_mm_unpacklo_epi64(a, b), _mm_unpackhi_epi64(a, b)] }
+    }
+
+    #[inline(always)]
+    unsafe fn digits(bytes: __m128i, powers: __m128i) -> __m128i {
+        // SAFETY: as above.
+        unsafe {
+            let powers = _mm_and_si128(powers, _mm_set1_epi16(0xff));
+            // In the upper byte of a word a product drops what exceeds 256; times 3, the digit is carried out at the top.
+            let even = _mm_mullo_epi16(_mm_slli_epi16::<8>(bytes), powers);
+            let even = _mm_mulhi_epu16(even, _mm_set1_epi16(3));
+            let odd = _mm_mullo_epi16(_mm_and_si128(bytes, _mm_set1_epi16(-256)), powers);
+            let odd = _mm_mulhi_epu16(odd, _mm_set1_epi16(3 << 8));
+            _mm_or_si128(_mm_and_si128(odd, _mm_set1_epi16(0x300)), even)
+        }
     }
 
     #[inline(always)]

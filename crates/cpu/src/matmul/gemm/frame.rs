@@ -123,9 +123,6 @@ pub(super) fn unsigned<K: UnsignedKinds, const R: usize, const H: usize>(
     })
 }
 
-/// The largest range of values that are made unsigned.
-const UNSIGNED: i16 = 127;
-
 fn range(format: &IntegerFormat) -> i16 {
     i16::from(format.largest) - i16::from(format.smallest)
 }
@@ -271,7 +268,7 @@ pub(super) unsafe fn add_partial<S: Scaling, F: Lanes>(sum: F, scales: *const f3
     }
 }
 
-/// Decodes weights, and makes those of at most seven bits unsigned.
+/// Decodes weights of at most seven bits, and makes them unsigned.
 ///
 /// # Safety
 /// As [`super::DecodeTile`], on a machine with the level of `M`.
@@ -279,7 +276,7 @@ pub(super) unsafe fn decode_unsigned<M: Multiply>(format: &IntegerFormat, weight
     // SAFETY: passed on.
     unsafe {
         decode(format, weights, tile);
-        if range(format) <= UNSIGNED && format.smallest != 0 {
+        if format.smallest != 0 {
             M::enter(Unsigned { zero: -format.smallest, rows: weights.rows, tile });
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Stored weights are the unsigned operand where they have at most six bits, and their signs, if they are apart, go to
 //! the activations. Of wider ones the sign goes to the other operand, or takes the activation's, whose magnitude then is
-//! the unsigned operand. Also the kernels of AVX-512 machines for the types that have none with VNNI.
+//! the unsigned operand. Also the kernels of AVX-512 machines for the types that have none of their own there.
 
 mod blocks32;
 mod k_quants;

@@ -71,7 +71,7 @@ impl IntegerBlock for Iq2Xxs {
             scales[group] = scale * (0.5 + (word >> 28) as f32) * 0.25;
             for part in 0..4 {
                 let signs = EVEN_SIGNS[(word >> (7 * part) & 127) as usize];
-                write(values, 4 * group + part, signed(IQ2_XXS_GRID[usize::from(bytes[part])], signs));
+                write(values, 4 * group + part, signed_point(IQ2_XXS_GRID[usize::from(bytes[part])], signs));
             }
         }
     }
@@ -89,7 +89,7 @@ impl IntegerBlock for Iq2Xs {
         nibble_scales(half_at(block, 0), &block[66..74], scales);
         for point in 0..32 {
             let word = usize::from(word_at(block, 2 + 2 * point));
-            write(values, point, signed(IQ2_XS_GRID[word & 511], EVEN_SIGNS[word >> 9]));
+            write(values, point, signed_point(IQ2_XS_GRID[word & 511], EVEN_SIGNS[word >> 9]));
         }
     }
 }
@@ -107,7 +107,7 @@ impl IntegerBlock for Iq2S {
         for point in 0..32 {
             let upper = usize::from(block[66 + point / 4] >> (2 * (point % 4)) & 3);
             let index = usize::from(block[2 + point]) | upper << 8;
-            write(values, point, signed(IQ2_S_GRID[index], block[34 + point]));
+            write(values, point, signed_point(IQ2_S_GRID[index], block[34 + point]));
         }
     }
 }
@@ -128,8 +128,8 @@ impl IntegerBlock for Iq3Xxs {
             for part in 0..4 {
                 let signs = EVEN_SIGNS[(word >> (7 * part) & 127) as usize];
                 let pair = &block[2 + 8 * group + 2 * part..][..2];
-                let point = two(IQ3_XXS_GRID[usize::from(pair[0])], IQ3_XXS_GRID[usize::from(pair[1])]);
-                write(values, 4 * group + part, signed(point, signs));
+                let point = joined_points(IQ3_XXS_GRID[usize::from(pair[0])], IQ3_XXS_GRID[usize::from(pair[1])]);
+                write(values, 4 * group + part, signed_point(point, signs));
             }
         }
     }
@@ -151,8 +151,8 @@ impl IntegerBlock for Iq3S {
             let ninth = usize::from(block[66 + group]);
             for part in 0..4 {
                 let index = |i: usize| usize::from(block[2 + 8 * group + i]) | (ninth >> i & 1) << 8;
-                let point = two(IQ3_S_GRID[index(2 * part)], IQ3_S_GRID[index(2 * part + 1)]);
-                write(values, 4 * group + part, signed(point, block[74 + 4 * group + part]));
+                let point = joined_points(IQ3_S_GRID[index(2 * part)], IQ3_S_GRID[index(2 * part + 1)]);
+                write(values, 4 * group + part, signed_point(point, block[74 + 4 * group + part]));
             }
         }
     }
@@ -162,7 +162,7 @@ const ONES: u64 = 0x0101_0101_0101_0101;
 
 /// Eight magnitudes of 1 to 127, negative where a bit of `signs` is set.
 #[inline(always)]
-fn signed(point: u64, signs: u8) -> u64 {
+pub(crate) fn signed_point(point: u64, signs: u8) -> u64 {
     let mask = SIGN_BYTES[usize::from(signs)];
     // Complement and add one: the complement of at least 1 leaves room for the one within its byte.
     (point ^ mask) + (mask & ONES)
@@ -184,7 +184,6 @@ static SIGN_BYTES: [u64; 256] = {
 };
 
 /// The points of IQ1, raised by 1.
-#[cfg(target_arch = "x86_64")]
 pub(crate) static IQ1_RAISED: [u64; 2048] = {
     let mut raised = [0; 2048];
     let mut point = 0;
@@ -199,6 +198,15 @@ pub(crate) static IQ1_RAISED: [u64; 2048] = {
     raised
 };
 
+/// An eighth up and an eighth down, both raised by an eighth, for eight values in eighths.
+pub(crate) const IQ1_SHIFTS: [u64; 2] = [2 * ONES, 0];
+
+/// The half-precision scale of an IQ1_M block: the top four bits of each of its last four words.
+#[inline(always)]
+pub(crate) fn iq1_m_half(words: u64) -> u16 {
+    (words >> 12 & 0xf | words >> 24 & 0xf0 | words >> 36 & 0xf00 | words >> 48 & 0xf000) as u16
+}
+
 /// Eight values of -1, 0 and 1 in eighths, moved up by one eighth, or down where `down` is 1.
 #[inline(always)]
 fn shifted(point: u64, down: usize) -> u64 {
@@ -208,8 +216,9 @@ fn shifted(point: u64, down: usize) -> u64 {
     ((eight & (0x7f * ONES)) + (shift & (0x7f * ONES))) ^ ((eight ^ shift) & (0x80 * ONES))
 }
 
+/// Two points of four values.
 #[inline(always)]
-fn two(first: u32, second: u32) -> u64 {
+pub(crate) fn joined_points(first: u32, second: u32) -> u64 {
     u64::from(first) | u64::from(second) << 32
 }
 

@@ -13,10 +13,10 @@ mod ternary;
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) use k_quants::{Iq4Xs, Q2K, Q3K, Q4K, Q5K, Q6K};
-#[cfg(target_arch = "x86_64")]
-pub(crate) use lattice::IQ1_RAISED;
+pub(crate) use lattice::{IQ1_RAISED, IQ1_SHIFTS, iq1_m_half, joined_points, signed_point};
 pub(crate) use legacy::halved_power_of_two;
 pub(crate) use tables::{IQ4_VALUES, MXFP4_VALUES};
+pub(crate) use ternary::half_of_ue4m3;
 
 use ascua_gguf::TensorType;
 

@@ -115,7 +115,7 @@ impl IntegerBlock for Nvfp4 {
 
 /// Half of an unsigned 8-bit float: four exponent bits with bias 7, three of fraction; 0x7f counts as zero.
 #[inline(always)]
-fn half_of_ue4m3(bits: u8) -> f32 {
+pub(crate) fn half_of_ue4m3(bits: u8) -> f32 {
     let (exponent, fraction) = (u32::from(bits >> 3 & 15), u32::from(bits & 7));
     match (bits, exponent) {
         (0x7f, _) => 0.0,

@@ -7,9 +7,9 @@ use ascua_gguf::TensorType;
 use super::super::{DecodeTile, Tile, Weights};
 use super::scaled::{Row, centre, finish};
 use super::{InnerProduct, lanes_in_turn};
-use crate::matmul::gemv::Scales;
 use crate::matmul::gemv::avx512::blocks32::Block32;
 use crate::matmul::gemv::avx512::legacy;
+use crate::matmul::gemv::{Scales, Signs};
 use crate::matmul::integers::{IntegerFormat, SPAN};
 
 /// Blocks of a tile's row.
@@ -32,7 +32,10 @@ pub(super) fn decode<D: InnerProduct>(weight: TensorType) -> Option<DecodeTile> 
 /// As [`DecodeTile`], on a machine with AVX-512 VNNI.
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 unsafe fn decode_blocks<B: Block32, D: InnerProduct>(format: &IntegerFormat, weights: Weights<'_>, tile: &mut Tile) {
-    const { assert!(B::GROUPS == 1 && matches!(B::SCALES, Scales::PerGroup), "every 32 values are a block") };
+    const {
+        assert!(B::GROUPS == 1 && matches!(B::SCALES, Scales::PerGroup), "every 32 values are a block");
+        assert!(matches!(B::SIGNS, Signs::InValues), "values are stored with their signs");
+    };
     let centre = centre::<D>(format);
     // SAFETY: the caller vouches for the machine.
     unsafe {

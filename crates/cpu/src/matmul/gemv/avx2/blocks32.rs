@@ -29,6 +29,7 @@ impl<B: Block32> RowsDot for Blocks32<B> {
     #[inline(always)]
     #[allow(clippy::needless_range_loop)] // several arrays walk together
     unsafe fn dot<const R: usize, const T: usize>(rows: [*const u8; R], cols: usize, x: [RowView; T]) -> [[f32; T]; R] {
+        const { assert!(matches!(B::SCALES, Scales::PerGroup) || matches!(B::OFFSETS, Offsets::None)) };
         // SAFETY: blocks stay below cols / 32, which rows and views cover; AVX2 is the caller's.
         unsafe {
             let ones = _mm256_set1_epi16(1);

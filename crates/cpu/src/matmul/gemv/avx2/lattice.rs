@@ -8,7 +8,7 @@ use super::super::Signs;
 use super::k_quants::even_then_odd;
 use super::super_blocks::{Correction, Header, SuperBlock};
 use super::{Stored, halves};
-use crate::matmul::integers::IQ1_RAISED;
+use crate::matmul::integers::{IQ1_RAISED, IQ1_SHIFTS, iq1_m_half};
 
 pub(super) struct Iq1S;
 pub(super) struct Iq1M;
@@ -70,8 +70,7 @@ impl SuperBlock for Iq1M {
             let (even, odds) = (_mm_set1_epi32(1 << 23 | 1 << 13), _mm_set1_epi32(1 << 20 | 1 << 10));
             let threes = _mm256_srli_epi16::<13>(_mm256_mullo_epi16(twice, _mm256_set_m128i(odds, even)));
             let scales = _mm256_add_epi16(_mm256_add_epi16(threes, threes), _mm256_set1_epi16(1));
-            let bits = words >> 12 & 0xf | words >> 24 & 0xf0 | words >> 36 & 0xf00 | words >> 48 & 0xf000;
-            let factors = _mm_mul_ps(halves(bits as u32), _mm_set1_ps(0.125));
+            let factors = _mm_mul_ps(halves(iq1_m_half(words).into()), _mm_set1_ps(0.125));
             // Values are raised by nine eighths.
             let nine = _mm256_add_epi16(_mm256_slli_epi16::<3>(scales), scales);
             let (even, odds) = (_mm256_castsi256_si128(nine), _mm256_extracti128_si256::<1>(nine));
@@ -89,7 +88,7 @@ impl SuperBlock for Iq1M {
             for i in 0..4 {
                 let nibble = nibbles >> (4 * i);
                 points[i] = IQ1_RAISED[usize::from(*block.add(4 * part + i)) | (nibble & 7) << 8];
-                shifts[i] = SHIFTS[nibble >> 3 & 1];
+                shifts[i] = IQ1_SHIFTS[nibble >> 3 & 1];
             }
             _mm256_add_epi8(_mm256_slli_epi64::<3>(eights(points)), eights(shifts))
         }
@@ -280,9 +279,6 @@ impl SuperBlock for Iq3S {
         }
     }
 }
-
-/// An eighth up and an eighth down, both raised by an eighth, for eight values.
-const SHIFTS: [u64; 2] = [0x0202_0202_0202_0202, 0];
 
 #[inline(always)]
 unsafe fn u16_at(block: *const u8, at: usize) -> u16 {

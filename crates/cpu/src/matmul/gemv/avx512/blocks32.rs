@@ -56,7 +56,10 @@ impl<B: Block32, D: DotProducts> RowsDot for Blocks32<B, D> {
         // SAFETY: the frame stays within the rows' blocks and the padded activations; AVX-512 is the caller's.
         unsafe {
             let ahead = ahead::bytes();
-            const { assert!(matches!(B::GROUPS, 1 | 2 | 4), "four groups are whole blocks") };
+            const {
+                assert!(matches!(B::GROUPS, 1 | 2 | 4), "four groups are whole blocks");
+                assert!(B::ZERO == 0 || matches!(B::SIGNS, Signs::InValues), "zero is taken off before the signs");
+            };
             let groups = cols / 32;
             let mut sums = Sums { products: [[_mm512_setzero_ps(); T]; R], offsets: [[_mm_setzero_ps(); T]; R] };
             let mut group = 0;

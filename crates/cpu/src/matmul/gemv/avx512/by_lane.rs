@@ -68,6 +68,7 @@ impl<B: Block, D: DotProducts> RowsDot for ByLane<B, D> {
 
     #[inline(always)]
     unsafe fn dot<const R: usize, const T: usize>(rows: [*const u8; R], cols: usize, x: [RowView; T]) -> [[f32; T]; R] {
+        const { assert!(B::ZERO == 0 || matches!(B::SIGNS, Signs::InValues), "zero is taken off before the signs") };
         // SAFETY: blocks stay below cols / 256; AVX-512 is the caller's.
         unsafe {
             let ahead = ahead::bytes();

@@ -1,5 +1,5 @@
-//! How the larger lattices are read: IQ1_M and IQ2_S, whose points are loaded one by one. For IQ1_S the kernel of AVX2,
-//! where scalar instructions find the indices, is faster.
+//! How the larger lattices are read: IQ1_M and IQ2_S, whose points are loaded one by one. For IQ1_S, and without VNNI for
+//! IQ2_S, the kernel of AVX2, where scalar instructions find the indices, is faster.
 
 use std::arch::x86_64::*;
 use std::hint::black_box;
@@ -8,7 +8,7 @@ use ascua_quant::tables::IQ2_S_GRID;
 
 use super::super::Signs;
 use super::super_blocks::{Correction, Read, SuperBlock, lanes_of_16};
-use crate::matmul::integers::IQ1_RAISED;
+use crate::matmul::integers::{IQ1_RAISED, iq1_m_half};
 
 pub(super) struct Iq1M;
 pub(in crate::matmul) struct Iq2S;
@@ -41,8 +41,8 @@ impl SuperBlock for Iq1M {
             let threes = _mm256_srlv_epi16(threes, _mm256_set1_epi64x(0x0009_0006_0003_0000));
             let odd = odd(_mm256_and_si256(threes, _mm256_set1_epi16(7)));
             let of_sums = _mm256_add_epi16(_mm256_slli_epi16::<3>(odd), odd);
-            let bits = words >> 12 & 0xf | words >> 24 & 0xf0 | words >> 36 & 0xf00 | words >> 48 & 0xf000;
-            let factors = _mm_mul_ps(_mm_cvtph_ps(_mm_cvtsi32_si128(bits as i32)), _mm_set1_ps(0.125));
+            let bits = _mm_cvtsi32_si128(iq1_m_half(words).into());
+            let factors = _mm_mul_ps(_mm_cvtph_ps(bits), _mm_set1_ps(0.125));
             Read { values, scales: lanes_of_16(odd), of_sums, factors, signs: [0; 4] }
         }
     }

@@ -1,8 +1,8 @@
-//! The frame for blocks of 32: one block at a time, in the activations' own order.
+//! The frame for blocks of 32, 64 or 128: one group of 32 at a time, in the activations' own order.
 
 use std::marker::PhantomData;
 
-use super::super::RowsDot;
+use super::super::{RowsDot, Scales};
 use super::prefetch;
 use crate::lanes::Lanes;
 use crate::matmul::activation::RowView;
@@ -12,14 +12,17 @@ use crate::matmul::integers::Offsets;
 /// One block type, as the frame reads it.
 pub(super) trait Block32 {
     const BYTES: usize;
+    /// Groups of 32 in a block.
+    const GROUPS: usize = 1;
+    const SCALES: Scales = Scales::PerGroup;
     const STORED: Stored;
     /// The stored value that stands for zero.
     const ZERO: u8;
     const OFFSETS: Offsets;
-    /// Stored values in order.
-    unsafe fn values<V: Bytes16>(block: *const u8) -> [V::Bytes; 2];
-    /// The scale, and the offset if there is one.
-    unsafe fn factors<V: Bytes16>(block: *const u8) -> [f32; 2];
+    /// Stored values of a group, in order.
+    unsafe fn values<V: Bytes16>(block: *const u8, group: usize) -> [V::Bytes; 2];
+    /// The scale of a group, and the offset or the second half's scale if there is one.
+    unsafe fn factors<V: Bytes16>(block: *const u8, group: usize) -> [f32; 2];
 }
 
 pub(super) struct Blocks32<V, B>(PhantomData<(V, B)>);
@@ -32,28 +35,47 @@ impl<V: Bytes16, B: Block32> RowsDot for Blocks32<V, B> {
         unsafe {
             let mut sums = [[V::Floats::splat(0.0); T]; R];
             let mut offsets = [[0.0; T]; R];
-            for block in 0..cols / 32 {
+            for group in 0..cols / 32 {
                 let no_bytes = V::splat(0);
                 let mut values = [[no_bytes; 2]; T];
                 let mut above = [V::above(0, [no_bytes; 2]); T];
                 for t in 0..T {
-                    let at = x[t].values.add(32 * block).cast();
+                    let at = x[t].values.add(32 * group).cast();
                     values[t] = [V::load(at), V::load(at.add(16))];
                     if B::ZERO != 0 {
                         above[t] = V::above(B::ZERO, values[t]);
                     }
                 }
                 for r in 0..R {
-                    let at = rows[r].add(block * B::BYTES);
-                    prefetch::<V>(at);
-                    let w = B::values::<V>(at);
-                    let [scale, offset] = B::factors::<V>(at);
+                    let (at, part) = (rows[r].add(group / B::GROUPS * B::BYTES), group % B::GROUPS);
+                    if part == 0 {
+                        prefetch::<V>(at);
+                    }
+                    let w = B::values::<V>(at, part);
+                    let [scale, second] = B::factors::<V>(at, part);
                     for t in 0..T {
-                        let products = V::floats(V::dot32(B::STORED, B::ZERO, w, values[t], above[t]));
-                        let scale = V::Floats::splat(scale * *x[t].scales.add(block));
-                        sums[r][t] = products.mul_add(scale, sums[r][t]);
+                        let of_x = *x[t].scales.add(group);
+                        match B::SCALES {
+                            Scales::PerGroup => {
+                                let products = V::floats(V::dot32(B::STORED, B::ZERO, w, values[t], above[t]));
+                                sums[r][t] = products.mul_add(V::Floats::splat(scale * of_x), sums[r][t]);
+                            }
+                            Scales::PerHalf => {
+                                const {
+                                    assert!(
+                                        matches!(B::SCALES, Scales::PerGroup)
+                                            || (B::ZERO == 0 && matches!(B::OFFSETS, Offsets::None))
+                                    )
+                                };
+                                for (half, scale) in [scale, second].into_iter().enumerate() {
+                                    let (w, x) = (w[half], values[t][half]);
+                                    let products = V::floats(V::scaled_dot16(V::no_ints(), B::STORED, w, x, 1));
+                                    sums[r][t] = products.mul_add(V::Floats::splat(scale * of_x), sums[r][t]);
+                                }
+                            }
+                        }
                         if B::OFFSETS == Offsets::PerGroup {
-                            offsets[r][t] += offset * *x[t].scaled_sums.add(block);
+                            offsets[r][t] += second * *x[t].scaled_sums.add(group);
                         }
                     }
                 }

@@ -1,7 +1,7 @@
 //! How the super-blocks are read sixteen bytes at a time: Q2_K to Q6_K and IQ4_XS.
 
 use super::legacy::{looked_up, nibbles};
-use super::super_blocks::{Correction, Header, Scales, SuperBlock};
+use super::super_blocks::{Correction, Header, ScaleOf, SuperBlock};
 use crate::matmul::bytes16::{Bytes16, Stored};
 use crate::matmul::integers::IQ4_VALUES;
 
@@ -18,7 +18,7 @@ pub(super) struct Iq4Xs;
 impl SuperBlock for Q2K {
     const BYTES: usize = 84;
     const STORED: Stored = Stored::Unsigned;
-    const SCALES: Scales = Scales::Of16;
+    const SCALES: ScaleOf = ScaleOf::Of16;
     const CORRECTION: Correction = Correction::Minimums16;
 
     #[inline(always)]
@@ -44,7 +44,7 @@ impl SuperBlock for Q2K {
 impl SuperBlock for Q3K {
     const BYTES: usize = 110;
     const STORED: Stored = Stored::Unsigned;
-    const SCALES: Scales = Scales::Of16;
+    const SCALES: ScaleOf = ScaleOf::Of16;
     const CORRECTION: Correction = Correction::Zero { shift: 2 };
 
     #[inline(always)]
@@ -76,7 +76,7 @@ impl SuperBlock for Q3K {
 impl SuperBlock for Q4K {
     const BYTES: usize = 144;
     const STORED: Stored = Stored::Unsigned;
-    const SCALES: Scales = Scales::Of32;
+    const SCALES: ScaleOf = ScaleOf::Of32;
     const CORRECTION: Correction = Correction::Minimums8;
 
     #[inline(always)]
@@ -95,7 +95,7 @@ impl SuperBlock for Q4K {
 impl SuperBlock for Q5K {
     const BYTES: usize = 176;
     const STORED: Stored = Stored::Unsigned;
-    const SCALES: Scales = Scales::Of32;
+    const SCALES: ScaleOf = ScaleOf::Of32;
     const CORRECTION: Correction = Correction::Minimums8;
 
     #[inline(always)]
@@ -117,7 +117,7 @@ impl SuperBlock for Q5K {
 impl SuperBlock for Q6K {
     const BYTES: usize = 210;
     const STORED: Stored = Stored::Unsigned;
-    const SCALES: Scales = Scales::Of16;
+    const SCALES: ScaleOf = ScaleOf::Of16;
     const CORRECTION: Correction = Correction::Zero { shift: 5 };
 
     #[inline(always)]
@@ -146,7 +146,7 @@ impl SuperBlock for Q6K {
 impl SuperBlock for Iq4Xs {
     const BYTES: usize = 136;
     const STORED: Stored = Stored::Signed;
-    const SCALES: Scales = Scales::Of32;
+    const SCALES: ScaleOf = ScaleOf::Of32;
     const CORRECTION: Correction = Correction::None;
 
     #[inline(always)]
@@ -172,7 +172,7 @@ impl SuperBlock for Iq4Xs {
 
 /// The bits of 32 bytes from bit `from` on.
 #[inline(always)]
-unsafe fn bits<V: Bytes16>(bytes: *const u8, from: usize, mask: u8) -> [V::Bytes; 2] {
+pub(super) unsafe fn bits<V: Bytes16>(bytes: *const u8, from: usize, mask: u8) -> [V::Bytes; 2] {
     // SAFETY: the caller's block has the 32 bytes.
     unsafe { [V::bits(V::load(bytes), from, mask), V::bits(V::load(bytes.add(16)), from, mask)] }
 }

@@ -17,13 +17,13 @@ macro_rules! blocks {
             const OFFSETS: Offsets = Offsets::$offsets;
 
             #[inline(always)]
-            unsafe fn values<V: Bytes16>(block: *const u8) -> [V::Bytes; 2] {
+            unsafe fn values<V: Bytes16>(block: *const u8, _: usize) -> [V::Bytes; 2] {
                 // SAFETY: as above.
                 unsafe { $values::<V, $($at),*>(block) }
             }
 
             #[inline(always)]
-            unsafe fn factors<V: Bytes16>(block: *const u8) -> [f32; 2] {
+            unsafe fn factors<V: Bytes16>(block: *const u8, _: usize) -> [f32; 2] {
                 // SAFETY: as above.
                 unsafe { $factors::<V>(block) }
             }
@@ -42,7 +42,7 @@ blocks! {
 }
 
 #[inline(always)]
-unsafe fn half<V: Bytes16>(block: *const u8) -> [f32; 2] {
+pub(super) unsafe fn half<V: Bytes16>(block: *const u8) -> [f32; 2] {
     // SAFETY: the caller's block begins with a half.
     [unsafe { V::half(block) }, 0.0]
 }

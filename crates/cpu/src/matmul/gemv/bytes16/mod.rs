@@ -2,8 +2,11 @@
 
 mod blocks32;
 mod k_quants;
+mod lattice;
 mod legacy;
+mod small;
 mod super_blocks;
+mod ternary;
 
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -31,6 +34,18 @@ pub(super) fn kernel<V: Bytes16>(weight: TensorType) -> Option<GemvKernel> {
         TensorType::Q4_K => run::<V, SuperBlocks<V, k_quants::Q4K>>,
         TensorType::Q5_K => run::<V, SuperBlocks<V, k_quants::Q5K>>,
         TensorType::Q6_K => run::<V, SuperBlocks<V, k_quants::Q6K>>,
+        TensorType::Q1_0 => run::<V, Blocks32<V, small::Q1_0>>,
+        TensorType::Q2_0 => run::<V, Blocks32<V, small::Q2_0>>,
+        TensorType::NVFP4 => run::<V, Blocks32<V, small::Nvfp4>>,
+        TensorType::TQ1_0 => run::<V, SuperBlocks<V, ternary::Tq1_0>>,
+        TensorType::TQ2_0 => run::<V, SuperBlocks<V, ternary::Tq2_0>>,
+        TensorType::IQ1_S => run::<V, SuperBlocks<V, lattice::Iq1S>>,
+        TensorType::IQ1_M => run::<V, SuperBlocks<V, lattice::Iq1M>>,
+        TensorType::IQ2_XXS => run::<V, SuperBlocks<V, lattice::Iq2Xxs>>,
+        TensorType::IQ2_XS => run::<V, SuperBlocks<V, lattice::Iq2Xs>>,
+        TensorType::IQ2_S => run::<V, SuperBlocks<V, lattice::Iq2S>>,
+        TensorType::IQ3_XXS => run::<V, SuperBlocks<V, lattice::Iq3Xxs>>,
+        TensorType::IQ3_S => run::<V, SuperBlocks<V, lattice::Iq3S>>,
         TensorType::IQ4_XS => run::<V, SuperBlocks<V, k_quants::Iq4Xs>>,
         _ => return None,
     })

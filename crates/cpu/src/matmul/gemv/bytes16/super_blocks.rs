@@ -12,7 +12,7 @@ use crate::matmul::bytes16::{Bytes16, Stored};
 pub(super) trait SuperBlock {
     const BYTES: usize;
     const STORED: Stored;
-    const SCALES: Scales;
+    const SCALES: ScaleOf;
     const CORRECTION: Correction;
     unsafe fn header<V: Bytes16>(block: *const u8) -> Header;
     /// Stored values of the 32 elements `part`.
@@ -21,7 +21,7 @@ pub(super) trait SuperBlock {
 
 /// Elements that share an integer scale.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scales {
+pub(super) enum ScaleOf {
     Of16,
     Of32,
 }
@@ -34,6 +34,8 @@ pub(super) enum Correction {
     Zero {
         shift: usize,
     },
+    /// Sixteen minimums of the scales' factor.
+    Raised,
     /// Minimums of 8 sub-blocks, with a factor of their own.
     Minimums8,
     /// Minimums of 16 sub-blocks, with a factor of their own.
@@ -75,8 +77,8 @@ impl<V: Bytes16, B: SuperBlock> RowsDot for SuperBlocks<V, B> {
                             let x = x[t].values.add(block * 256 + part * 32).cast();
                             let x = [V::load(x), V::load(x.add(16))];
                             sums[t] = match B::SCALES {
-                                Scales::Of32 => V::scaled_dot32(sums[t], B::STORED, w, x, header.scales[part]),
-                                Scales::Of16 => {
+                                ScaleOf::Of32 => V::scaled_dot32(sums[t], B::STORED, w, x, header.scales[part]),
+                                ScaleOf::Of16 => {
                                     let first = header.scales[2 * part];
                                     let sum = V::scaled_dot16(sums[t], B::STORED, w[0], x[0], first);
                                     V::scaled_dot16(sum, B::STORED, w[1], x[1], header.scales[2 * part + 1])
@@ -96,6 +98,10 @@ impl<V: Bytes16, B: SuperBlock> RowsDot for SuperBlocks<V, B> {
                             Correction::Zero { shift } => {
                                 let below = V::shift_left(of_sixteen(&header.scales), shift);
                                 sums[t] = V::sub(sums[t], below);
+                                None
+                            }
+                            Correction::Raised => {
+                                sums[t] = V::sub(sums[t], of_sixteen(&header.minimums));
                                 None
                             }
                             Correction::Minimums8 => {
