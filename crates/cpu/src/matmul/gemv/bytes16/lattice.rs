@@ -94,13 +94,8 @@ impl SuperBlock for Iq2Xxs {
 
     #[inline(always)]
     unsafe fn header<V: Bytes16>(block: *const u8) -> Header {
-        let mut scales = [0; 16];
-        for (part, scale) in scales[..8].iter_mut().enumerate() {
-            // SAFETY: as above.
-            *scale = odd(unsafe { long_at(block, 6 + 8 * part) } >> 28);
-        }
         // SAFETY: as above.
-        unsafe { header::<V>(block, scales, 0.125) }
+        unsafe { header::<V>(block, above_signs(block.add(6), 8), 0.125) }
     }
 
     #[inline(always)]
@@ -179,13 +174,8 @@ impl SuperBlock for Iq3Xxs {
 
     #[inline(always)]
     unsafe fn header<V: Bytes16>(block: *const u8) -> Header {
-        let mut scales = [0; 16];
-        for (part, scale) in scales[..8].iter_mut().enumerate() {
-            // SAFETY: as above.
-            *scale = odd(unsafe { long_at(block, 66 + 4 * part) } >> 28);
-        }
         // SAFETY: as above.
-        unsafe { header::<V>(block, scales, 0.25) }
+        unsafe { header::<V>(block, above_signs(block.add(66), 4), 0.25) }
     }
 
     #[inline(always)]
@@ -272,6 +262,17 @@ unsafe fn odd_nibbles(bytes: *const u8) -> [i16; 16] {
     let mut scales = [0; 16];
     for (group, scale) in scales.iter_mut().enumerate() {
         *scale = odd((nibbles >> (4 * group) & 15) as usize);
+    }
+    scales
+}
+
+/// The same of the top four bits of each part's 32, of which the others are signs; parts begin `step` bytes apart.
+#[inline(always)]
+unsafe fn above_signs(bytes: *const u8, step: usize) -> [i16; 16] {
+    let mut scales = [0; 16];
+    for (part, scale) in scales[..8].iter_mut().enumerate() {
+        // SAFETY: the caller has the parts.
+        *scale = odd(unsafe { long_at(bytes, step * part) } >> 28);
     }
     scales
 }
