@@ -65,6 +65,23 @@ impl MixedLayout {
             self.few.bytes(tokens)
         }
     }
+
+    fn pieces(&self, tokens: usize) -> usize {
+        if self.many_are(tokens) { self.many.pieces(tokens) } else { self.few.pieces(tokens) }
+    }
+
+    /// # Safety
+    /// As [`ActivationLayout::prepare`].
+    unsafe fn prepare(&self, x: InputRows<'_>, piece: usize, out: *mut u8) {
+        // SAFETY: the caller vouches for the same.
+        unsafe {
+            if self.many_are(x.tokens) {
+                self.many.prepare(x, piece, out);
+            } else {
+                self.few.prepare(x, piece, out);
+            }
+        }
+    }
 }
 
 /// Layouts that have panels.
@@ -124,8 +141,7 @@ impl ActivationLayout {
             Form::Float(layout) => layout.pieces(tokens),
             Form::Int16(layout) => layout.pieces(tokens),
             Form::Int8(layout) => layout.pieces(tokens),
-            Form::Mixed(layout) if layout.many_are(tokens) => layout.many.pieces(tokens),
-            Form::Mixed(layout) => layout.few.pieces(tokens),
+            Form::Mixed(layout) => layout.pieces(tokens),
         }
     }
 
@@ -147,8 +163,7 @@ impl ActivationLayout {
                 Form::Float(layout) => layout.prepare(x, piece, out),
                 Form::Int16(layout) => layout.prepare(x, piece, out),
                 Form::Int8(layout) => layout.prepare(x, piece, out),
-                Form::Mixed(layout) if layout.many_are(x.tokens) => layout.many.prepare(x, piece, out),
-                Form::Mixed(layout) => layout.few.prepare(x, piece, out),
+                Form::Mixed(layout) => layout.prepare(x, piece, out),
             }
         }
     }

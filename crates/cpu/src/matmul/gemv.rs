@@ -38,13 +38,10 @@ pub(super) struct Gemv {
 pub(super) fn kernel(weight: TensorType, isa: Isa) -> Option<Gemv> {
     let kernel = match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Zen4 => {
-            let gemv = if isa == Isa::Avx512 { avx512::kernel_by_pairs(weight) } else { avx512::kernel(weight) };
-            match gemv {
-                Some(gemv) => return Some(gemv),
-                None => avx2::kernel(weight),
-            }
-        }
+        Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Zen4 => match avx512::kernel(weight, isa) {
+            Some(gemv) => return Some(gemv),
+            None => avx2::kernel(weight),
+        },
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 | Isa::AvxVnni => avx2::kernel(weight),
         #[cfg(target_arch = "x86_64")]

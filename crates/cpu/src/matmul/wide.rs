@@ -24,10 +24,10 @@ pub(super) struct WideProduct {
 impl WideProduct {
     /// `None` for other types and levels.
     pub fn new(weight: TensorType, cols: usize, row_bytes: usize, isa: Isa) -> Option<WideProduct> {
-        let few = QuantisedProduct::new(weight, cols, row_bytes, isa)?;
-        if isa != Isa::Avx512 || few.has_gemm() {
+        if isa != Isa::Avx512 {
             return None;
         }
+        let few = QuantisedProduct::new(weight, cols, row_bytes, isa).filter(|few| !few.has_gemm())?;
         Some(WideProduct { few, many: ExactProduct::new(weight, cols, row_bytes, isa) })
     }
 

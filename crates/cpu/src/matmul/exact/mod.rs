@@ -1,9 +1,9 @@
 //! Products in F32 arithmetic: rows are decoded to floats, then multiplied with unquantised activations.
 //!
-//! The path of every type in exact precision, of the plain float types always, and of many tokens with `matmul::wide`. Many tokens go through a GEMM; for few,
-//! plain types are read in place, and rows of the others are decoded to the thread's scratch, some at a time. Invariant:
-//! the sum of one (row, token) pair is formed in the same order whatever the tile and however many of the few tokens or
-//! of the many there are.
+//! The path of every type in exact precision, of the plain float types always, and of many tokens with `matmul::wide`.
+//! Many tokens go through a GEMM; for few, plain types are read in place, and rows of the others are decoded to the
+//! thread's scratch, some at a time. Invariant: the sum of one (row, token) pair is formed in the same order whatever
+//! the tile and however many of the few tokens or of the many there are.
 
 mod decoder;
 mod plain;

@@ -17,16 +17,15 @@ use std::arch::x86_64::*;
 use ascua_gguf::TensorType;
 
 use super::{Gemv, RowsDot};
+use crate::isa::Isa;
 use dot_products::{ByPairs, DotProducts, Vnni};
 
-/// The kernel of a type with VNNI.
-pub(super) fn kernel(weight: TensorType) -> Option<Gemv> {
-    kernel_by::<Vnni>(weight)
-}
-
-/// The same without.
-pub(super) fn kernel_by_pairs(weight: TensorType) -> Option<Gemv> {
-    kernel_by::<ByPairs>(weight)
+/// The kernel of a type at a level with AVX-512.
+pub(super) fn kernel(weight: TensorType, isa: Isa) -> Option<Gemv> {
+    match isa {
+        Isa::Avx512 => kernel_by::<ByPairs>(weight),
+        _ => kernel_by::<Vnni>(weight),
+    }
 }
 
 fn kernel_by<D: DotProducts>(weight: TensorType) -> Option<Gemv> {

@@ -130,7 +130,7 @@ impl<const BY_PAIRS: bool> Block32 for Iq4Nl<BY_PAIRS> {
 
     #[inline(always)]
     unsafe fn values(blocks: [*const u8; 4]) -> [__m512i; 2] {
-        let table = if BY_PAIRS { &const { magnitudes(IQ4_VALUES) } } else { &const { unsigned(IQ4_VALUES, 128) } };
+        let table = iq4_table::<BY_PAIRS>();
         // SAFETY: as above.
         unsafe { looked_up(nibbles(gather16::<2>(blocks)), table) }
     }
@@ -227,8 +227,14 @@ pub(super) unsafe fn looked_up([low, high]: [__m512i; 2], table: &[u8; 16]) -> [
     }
 }
 
+/// The values of the IQ4 types as they are multiplied: raised by 128, or where products are added by pairs their magnitudes.
+#[inline(always)]
+pub(super) fn iq4_table<const BY_PAIRS: bool>() -> &'static [u8; 16] {
+    if BY_PAIRS { &const { magnitudes(IQ4_VALUES) } } else { &const { unsigned(IQ4_VALUES, 128) } }
+}
+
 /// The magnitudes of values of which the first half is negative.
-pub(super) const fn magnitudes(values: [i8; 16]) -> [u8; 16] {
+const fn magnitudes(values: [i8; 16]) -> [u8; 16] {
     let mut magnitudes = [0; 16];
     let mut i = 0;
     while i < 16 {

@@ -3,9 +3,8 @@
 use std::arch::x86_64::*;
 
 use super::super::k_quants::{SELECT, six_bits_of_sixteen};
-use super::super::legacy::{looked_up, magnitudes, nibbles, unsigned};
+use super::super::legacy::{iq4_table, looked_up, nibbles};
 use super::{Block, Chains, Minimums, Read, Signs};
-use crate::matmul::integers::IQ4_VALUES;
 
 pub(in super::super) struct Q3K;
 /// Where products are added by pairs, of nibbles that all come to the low bits.
@@ -121,7 +120,7 @@ impl<const BY_PAIRS: bool> Block for Iq4Xs<BY_PAIRS> {
                     *signs = _mm512_testn_epi8_mask(codes, _mm512_set1_epi8(8));
                 }
             }
-            let table = if BY_PAIRS { &IQ4_MAGNITUDES } else { &IQ4_UNSIGNED };
+            let table = iq4_table::<BY_PAIRS>();
             let ([a, b], [c, d]) = (looked_up([a, b], table), looked_up([c, d], table));
             let header = _mm_loadl_epi64(block.cast());
             // Eight times four low bits and two high ones.
@@ -140,9 +139,6 @@ impl<const BY_PAIRS: bool> Block for Iq4Xs<BY_PAIRS> {
         }
     }
 }
-
-static IQ4_UNSIGNED: [u8; 16] = unsigned(IQ4_VALUES, 128);
-static IQ4_MAGNITUDES: [u8; 16] = magnitudes(IQ4_VALUES);
 
 /// Four times 32 bytes with 32 elements in the low nibbles and the next 32 in the high ones, in eights: those of groups of
 /// odd number stay in the high nibbles.
