@@ -161,7 +161,7 @@ impl Tiled for Tiles<'_> {
             kept: &mut tile.outliers,
         };
         // SAFETY: the activations are panels, which have the columns; the machine has their level.
-        unsafe { dispatch(self.isa, keep) };
+        unsafe { keep.keep(self.isa) };
     }
 
     unsafe fn multiply(&self, tile: &mut Tile, extent: Extent<'_>, partial: *mut Partial) {

@@ -1,9 +1,13 @@
 //! The part of a panel's outliers: what the integers of the panel leave out is multiplied in F32.
 
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+
 use super::tiles::MAX_TOKENS;
 use super::{Extent, GROUPS, SPAN, TILE_ROWS};
 use crate::bits::set_bits;
-use crate::lanes::{Kernel, Lanes};
+use crate::isa::Isa;
+use crate::lanes::{Kernel, Lanes, dispatch};
 use crate::matmul::activation::{Columns, TOKENS_PER_PANEL};
 use crate::matmul::quantised::Task;
 
@@ -47,39 +51,66 @@ const BLOCK: usize = 16;
 /// From as many columns of a block on, all of it is turned.
 const TURN_FROM: u32 = 3;
 
-impl Kernel for KeepWeights<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    unsafe fn run<V: Lanes>(mut self) {
+impl KeepWeights<'_> {
+    /// # Safety
+    /// The machine has the level.
+    pub unsafe fn keep(self, isa: Isa) {
         let mut present = Columns::default();
         for panel in 0..self.task.layout.pieces(self.task.tokens) {
             // SAFETY: the maker vouches for the panels and the span.
             present.insert_all(unsafe { self.task.layout.outliers(self.task.prepared, panel).columns(self.span) });
         }
-        let mut count = 0;
+        let mut columns = present.iter().enumerate().peekable();
+        if columns.peek().is_none() {
+            return;
+        }
+        for (place, col) in columns {
+            self.kept.places[col] = place as u8;
+        }
+        // SAFETY: says the caller.
+        unsafe {
+            #[cfg(target_arch = "x86_64")]
+            if isa >= Isa::Avx512 {
+                return avx512::keep(self, &present);
+            }
+            dispatch(isa, Keep { of: self, present });
+        }
+    }
+}
+
+/// Keeps the columns that are present.
+struct Keep<'a> {
+    of: KeepWeights<'a>,
+    present: Columns,
+}
+
+impl Kernel for Keep<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<V: Lanes>(mut self) {
+        let mut place = 0;
         for first in (0..SPAN).step_by(BLOCK) {
-            let cols = present.sixteen(first / BLOCK);
+            let cols = self.present.sixteen(first / BLOCK);
             if cols != 0 {
                 // SAFETY: the machine has the level of `V`.
-                unsafe { self.keep_block::<V>(first, cols, &mut count) };
+                unsafe { self.of.keep_block::<V>(first, cols, place) };
+                place += cols.count_ones() as usize;
             }
         }
     }
 }
 
 impl KeepWeights<'_> {
-    /// Those of `cols` of the sixteen columns from `first` on; `count` are kept so far.
+    /// Those of `cols` of the sixteen columns from `first` on, whose places begin with `place`.
     #[inline(always)]
-    unsafe fn keep_block<V: Lanes>(&mut self, first: usize, cols: u16, count: &mut usize) {
+    unsafe fn keep_block<V: Lanes>(&mut self, first: usize, cols: u16, place: usize) {
         // Groups are whole sixteens.
         let group = first / self.group;
         let mut unused = [0.0; TILE_ROWS];
         let mut places = [unused.as_mut_ptr(); BLOCK];
-        for col in set_bits(cols.into()) {
-            self.kept.places[first + col] = *count as u8;
-            places[col] = self.kept.weights[*count].as_mut_ptr();
-            *count += 1;
+        for (col, kept) in set_bits(cols.into()).zip(&mut self.kept.weights[place..]) {
+            places[col] = kept.as_mut_ptr();
         }
         if cols.count_ones() < TURN_FROM {
             for col in set_bits(cols.into()) {

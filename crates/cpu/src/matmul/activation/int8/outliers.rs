@@ -248,7 +248,7 @@ impl Columns {
 
     /// In order.
     #[inline(always)]
-    fn iter(self) -> impl Iterator<Item = usize> {
+    pub fn iter(self) -> impl Iterator<Item = usize> {
         let words = self.0.into_iter().enumerate();
         words.flat_map(|(word, bits)| set_bits(bits).map(move |bit| 64 * word + bit))
     }
