@@ -52,6 +52,8 @@ const BLOCK: usize = 16;
 const TURN_FROM: u32 = 3;
 
 impl KeepWeights<'_> {
+    /// Keeps them, at a level.
+    ///
     /// # Safety
     /// The machine has the level.
     pub unsafe fn keep(self, isa: Isa) {
@@ -60,12 +62,13 @@ impl KeepWeights<'_> {
             // SAFETY: the maker vouches for the panels and the span.
             present.insert_all(unsafe { self.task.layout.outliers(self.task.prepared, panel).columns(self.span) });
         }
-        let mut columns = present.iter().enumerate().peekable();
-        if columns.peek().is_none() {
-            return;
+        let mut count = 0;
+        for col in present.iter() {
+            self.kept.places[col] = count as u8;
+            count += 1;
         }
-        for (place, col) in columns {
-            self.kept.places[col] = place as u8;
+        if count == 0 {
+            return;
         }
         // SAFETY: says the caller.
         unsafe {

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{BLOCK, KeepWeights};
+use super::{BLOCK, GROUPS, KeepWeights, SPAN};
 use crate::bits::set_bits;
 use crate::matmul::activation::Columns;
 use crate::transpose::transpose;
@@ -19,9 +19,8 @@ pub(super) unsafe fn keep(of: KeepWeights<'_>, present: &Columns) {
             // What rows beyond those in use hold of an earlier tile is never stored.
             let (scales, offsets) = (turned(&of.scales[row..]), turned(&of.offsets[row..]));
             let mut place = 0;
-            for block in 0..scales.len() {
-                let first = block * BLOCK;
-                let cols = present.sixteen(block);
+            for first in (0..SPAN).step_by(BLOCK) {
+                let cols = present.sixteen(first / BLOCK);
                 if cols == 0 {
                     continue;
                 }
@@ -40,10 +39,10 @@ pub(super) unsafe fn keep(of: KeepWeights<'_>, present: &Columns) {
     }
 }
 
-/// Of sixteen rows of groups, the rows of each group.
+/// Of the groups of the first sixteen rows, the rows of each group.
 #[inline(always)]
-unsafe fn turned<const N: usize>(rows: &[[f32; N]]) -> [__m512; BLOCK] {
-    const { assert!(N == BLOCK) };
+unsafe fn turned(rows: &[[f32; GROUPS]]) -> [__m512; GROUPS] {
+    const { assert!(GROUPS == BLOCK, "as many groups as rows are turned") };
     // SAFETY: a row has sixteen numbers; AVX-512 is the caller's.
     unsafe {
         let mut vectors = [_mm512_setzero_si512(); BLOCK];
@@ -51,7 +50,7 @@ unsafe fn turned<const N: usize>(rows: &[[f32; N]]) -> [__m512; BLOCK] {
             *vector = _mm512_loadu_si512(row.as_ptr().cast());
         }
         transpose(&mut vectors);
-        let mut groups = [_mm512_setzero_ps(); BLOCK];
+        let mut groups = [_mm512_setzero_ps(); GROUPS];
         for (group, vector) in groups.iter_mut().zip(vectors) {
             *group = _mm512_castsi512_ps(vector);
         }
