@@ -31,6 +31,10 @@ impl<V: Bytes16, B: Block32> RowsDot for Blocks32<V, B> {
     #[inline(always)]
     #[allow(clippy::needless_range_loop)] // several arrays walk together
     unsafe fn dot<const R: usize, const T: usize>(rows: [*const u8; R], cols: usize, x: [RowView; T]) -> [[f32; T]; R] {
+        const {
+            let plain = B::ZERO == 0 && matches!(B::OFFSETS, Offsets::None);
+            assert!(matches!(B::SCALES, Scales::PerGroup) || plain, "halves have a scale and nothing else");
+        }
         // SAFETY: blocks stay below cols / 32, which rows and views cover; the level is the caller's.
         unsafe {
             let mut sums = [[V::Floats::splat(0.0); T]; R];
@@ -61,12 +65,6 @@ impl<V: Bytes16, B: Block32> RowsDot for Blocks32<V, B> {
                                 sums[r][t] = products.mul_add(V::Floats::splat(scale * of_x), sums[r][t]);
                             }
                             Scales::PerHalf => {
-                                const {
-                                    assert!(
-                                        matches!(B::SCALES, Scales::PerGroup)
-                                            || (B::ZERO == 0 && matches!(B::OFFSETS, Offsets::None))
-                                    )
-                                };
                                 for (half, scale) in [scale, second].into_iter().enumerate() {
                                     let (w, x) = (w[half], values[t][half]);
                                     let products = V::floats(V::scaled_dot16(V::no_ints(), B::STORED, w, x, 1));

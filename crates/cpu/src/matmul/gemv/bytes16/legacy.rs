@@ -80,10 +80,18 @@ pub(super) unsafe fn nibbles<V: Bytes16, const AT: usize>(block: *const u8) -> [
 unsafe fn five_bits<V: Bytes16, const AT: usize, const BITS: usize>(block: *const u8) -> [V::Bytes; 2] {
     // SAFETY: the caller's block has the bytes.
     unsafe {
-        let [low, high] = nibbles::<V, AT>(block);
-        let bits = block.add(BITS).cast::<u16>();
-        let fifth = |bits| V::where_set(u16::from_le(bits), 16);
-        [V::or(low, fifth(bits.read_unaligned())), V::or(high, fifth(bits.add(1).read_unaligned()))]
+        let ([low, high], fifth) = (nibbles::<V, AT>(block), where_set::<V>(block.add(BITS), 16));
+        [V::or(low, fifth[0]), V::or(high, fifth[1])]
+    }
+}
+
+/// `byte` where the bit of the same number, of 32, is set, else zero.
+#[inline(always)]
+pub(super) unsafe fn where_set<V: Bytes16>(bits: *const u8, byte: u8) -> [V::Bytes; 2] {
+    // SAFETY: the caller's block has the four bytes.
+    unsafe {
+        let [low, high] = bits.cast::<[u16; 2]>().read_unaligned();
+        [V::where_set(u16::from_le(low), byte), V::where_set(u16::from_le(high), byte)]
     }
 }
 

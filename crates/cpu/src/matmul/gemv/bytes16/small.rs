@@ -2,7 +2,7 @@
 
 use super::super::Scales;
 use super::blocks32::Block32;
-use super::legacy::{half, looked_up, nibbles};
+use super::legacy::{half, looked_up, nibbles, where_set};
 use crate::matmul::bytes16::{Bytes16, Stored};
 use crate::matmul::integers::{MXFP4_VALUES, Offsets, half_of_ue4m3};
 
@@ -23,11 +23,7 @@ impl Block32 for Q1_0 {
     #[inline(always)]
     unsafe fn values<V: Bytes16>(block: *const u8, group: usize) -> [V::Bytes; 2] {
         // SAFETY: as above.
-        unsafe {
-            let bits = block.add(2 + 4 * group).cast::<u16>();
-            let (low, high) = (bits.read_unaligned(), bits.add(1).read_unaligned());
-            [V::where_set(u16::from_le(low), 2), V::where_set(u16::from_le(high), 2)]
-        }
+        unsafe { where_set::<V>(block.add(2 + 4 * group), 2) }
     }
 
     #[inline(always)]
